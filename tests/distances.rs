@@ -451,6 +451,16 @@ fn the_window_of_a_run_that_changed_its_pace_is_that_of_its_paced_parts() {
     let sum = of_parts(&[&near, &free, &paced]);
     assert_eq!(record::problems(&sum), Vec::<String>::new());
     assert_eq!(distances(&sum).strata[0].skews.len(), 0);
+    // A first part that ran nothing takes nothing away.
+    let mut nothing = free.clone();
+    (nothing.iterations, nothing.matches, nothing.races, nothing.distances) = (0, Some(0), 0, None);
+    nothing.outcomes.clear();
+    nothing.skews.clear();
+    nothing.last_writers.clear();
+    let sum = of_parts(&[&nothing, &free, &paced]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    assert_eq!(sum.results[1].free.as_ref().unwrap().outcomes, all);
+    assert_eq!(sum.results[1].looked().0, free.looked().0 + paced.looked().0);
     // The single skew of a free run at several distances is no window either.
     let twice = self::free(at_two_distances()).results.swap_remove(1);
     let sum = of_parts(&[&twice, &paced]);
@@ -478,12 +488,30 @@ fn what_ran_free_adds_up_with_the_window() {
         let found = record::problems(&wrong);
         assert!(found.iter().any(|problem| problem.starts_with(&wanted)), "{wanted}: {found:#?}");
     }
+    // Each part is in the counts of its pace.
+    let mut wrong = of_parts(&[&paced, &free]);
+    let part = |pace: &str, iterations: u64| json!({"distance_ns": 17.5, "pace": pace, "group": 1, "batch": 409, "prefetch": "turns", "elapsed_s": 1.0, "iterations": iterations, "races": 40});
+    for (parts, words) in [
+        (json!([part("paced", 2000), part("free", 2000)]), None),
+        (
+            json!([part("paced", 1999), part("free", 2001)]),
+            Some("free: has 2000 iterations; 2001 of the parts in settings ran free"),
+        ),
+        (
+            json!([part("paced", 2001), part("free", 1999)]),
+            Some("skews: has 2000 iterations; 2001 of the parts in settings were paced"),
+        ),
+    ] {
+        wrong.results[1].distances.as_mut().unwrap().settings = serde_json::from_value(parts).unwrap();
+        let found = record::problems(&wrong);
+        assert_eq!(found, words.map(|words| format!("results[1].{words}")).into_iter().collect::<Vec<_>>());
+    }
     // The pace of a part is one of the two, and that of a part without one is the result's.
     let (mut record, code) = followed();
     let paces = |record: &Record| record.results[1].each_code().map(|code| code.pace.to_owned()).collect::<Vec<_>>();
     assert_eq!(paces(&record), ["paced", "paced"]);
     record.results[1].distances.as_mut().unwrap().settings[1].pace = Some("free".to_owned());
-    assert_eq!((record::problems(&record), paces(&record)), (Vec::new(), vec!["paced".to_owned(), "free".to_owned()]));
+    assert_eq!(paces(&record), ["paced", "free"]);
     let html = {
         let record = AnyRecord::Run(Box::new(record.clone()));
         publish::page(&[publish::Entry { name: "a.json".to_owned(), record }]).unwrap()
@@ -517,13 +545,14 @@ fn a_distance_has_the_counts_of_settings_that_are_for_it() {
     assert_eq!(counts(&only(60.0)), (vec![none, none], (2000, Some(883), 83)));
     assert_eq!(distances(&near).shares(), distances(&at_two_distances()).shares());
     assert_eq!(distances(&near).strata[1].races_per_s(), 0.0);
-    // The window of each distance is that of the part whose settings are for it.
+    // The period and the window of each distance are those of the part whose settings are for it.
     let record = of_parts(&[&near.results[1], &far.results[1]]);
     assert_eq!(record::problems(&record), Vec::<String>::new());
     assert_eq!(counts(&record), (vec![of_near, of_far], (2100, Some(916), 86)));
     for (stratum, whole) in distances(&record).strata.iter().zip(&distances(&at_two_distances()).strata) {
         assert_eq!((&stratum.skews, &stratum.last_writers), (&whole.skews, &whole.last_writers));
         assert_eq!((stratum.elapsed_s, stratum.in_batches_s), (2.0 * whole.elapsed_s, whole.in_batches_s));
+        assert_eq!(stratum.period_ns, whole.period_ns);
         assert_eq!((stratum.repeats.len(), stratum.repeats[0].races), (1, whole.races));
     }
 }

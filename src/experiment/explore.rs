@@ -3,7 +3,6 @@
 //! If the hypervisor moves the CPUs meanwhile, the search begins again at the new distance, and goes on where it was if they come
 //! back. It ends once it had its time at one distance.
 
-use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use crate::error::Result;
 use crate::harness::{self, Adapt, Limits, Measurement, Memory, RunPlan, SkewTally, Tally};
 use crate::machine::Clock;
 use crate::program::Program;
-use crate::record::{ArmRecord, SearchRecord};
+use crate::record::{ArmRecord, SearchRecord, TurnsRecord};
 use crate::search::{self, Allowed, Arm, ArmPace, Change, Chosen, Knowledge, Search, Turn};
 use crate::stats::Levels;
 use crate::units::{Nanos, Ticks};
@@ -28,9 +27,10 @@ const SHARE_OF_REST: f64 = 0.5;
 const TURN: Duration = Duration::from_millis(8);
 /// With less time than for this many turns, there is no search.
 const LEAST_TURNS: u32 = 6;
-/// Share of the search after which the variants of the best arm join even if arms that are not hopeless had only one turn. After this
-/// share, what a search has found at a distance is used there.
+/// Share of the search after which the variants of the best arm join even if arms that are not hopeless had only one turn.
 const VARIANTS_AFTER: f64 = 0.5;
+/// Share of its time at a distance after which a search knows what is good there, if it ends at another one.
+const KNOWN_AFTER: f64 = 0.5;
 /// The most time of a search whose CPUs move, in units of the time that it has at one distance.
 const MOVED: f64 = 2.0;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
@@ -50,16 +50,16 @@ pub struct Searching {
 }
 
 impl Searching {
-    /// The time for the search of a run with these limits; for that of the rest of a run whose CPUs have moved, `moved` is the time
-    /// for the whole run's. `None` if the run is too short, or is to end as soon as it has seen or done something.
-    pub(super) fn time(&self, limits: &Limits, moved: Option<Duration>) -> Option<Duration> {
-        let of_run = limits.duration.filter(|_| limits.iterations.is_none() && limits.races.is_none());
-        let share = |duration: Duration| match moved {
-            None => duration.mul_f64(SHARE).min(LONGEST),
-            Some(whole) => duration.mul_f64(SHARE_OF_REST).min(whole),
+    /// The time for the search of a run with these limits. `None` if the run is too short, or is to end as soon as it has seen or done
+    /// something. `moved` is for the rest of a run whose CPUs have moved: the time that the search of the whole run had at a distance.
+    pub(super) fn time(&self, limits: &Limits, moved: Option<Duration>) -> Option<Time> {
+        let of_run = |duration: Duration| match moved {
+            None => Time::new(duration.mul_f64(SHARE).min(LONGEST), duration),
+            Some(here) => Time::new(here, duration.mul_f64(SHARE_OF_REST)),
         };
-        let time = self.budget.or(of_run.map(share));
-        time.filter(|time| *time >= LEAST_TURNS * TURN)
+        let timed = limits.duration.filter(|_| limits.iterations.is_none() && limits.races.is_none());
+        let time = self.budget.map(|budget| Time::new(budget, budget)).or(timed.map(of_run));
+        time.filter(|time| time.here >= LEAST_TURNS * TURN)
     }
 
     /// Whether the chosen settings stay where the CPUs move to another distance. Those of a search with a budget are for a profile. A
@@ -71,6 +71,21 @@ impl Searching {
     }
 }
 
+/// The time for a search.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Time {
+    /// At one distance.
+    pub here: Duration,
+    /// At all distances, if the CPUs move.
+    pub most: Duration,
+}
+
+impl Time {
+    fn new(here: Duration, most: Duration) -> Time {
+        Time { here: here.min(most), most: here.mul_f64(MOVED).min(most) }
+    }
+}
+
 /// A run whose CPUs have moved.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moved {
@@ -78,7 +93,7 @@ pub(super) struct Moved {
     pub arm: Arm,
     /// The distance between the CPUs now, in nanoseconds.
     pub ns: f64,
-    /// The time that a search of the whole run has at a distance.
+    /// The time that the search of the whole run had at a distance.
     pub time: Duration,
 }
 
@@ -132,27 +147,31 @@ pub(super) fn explore<'a>(
         search: Search::new(),
         candidates: Vec::new(),
         levels: Levels::default(),
-        label: 0,
+        level: 0,
         spent: Vec::new(),
+        time,
     };
     for arm in search::arms(&explorer.allowed) {
-        explorer.add(arm, None, &knowledge())?;
+        explorer.add(arm, None)?;
     }
     if explorer.candidates.len() < 2 {
         return Ok(None);
     }
     let begun = Instant::now();
-    let most = time.mul_f64(MOVED);
-    while explorer.spent(explorer.search.here()) < time && begun.elapsed() < most && !interrupt.load(Ordering::Relaxed)
-    {
+    while explorer.goes_on(begun.elapsed()) && !interrupt.load(Ordering::Relaxed) {
         let lap = Instant::now();
+        let here = explorer.search.here();
+        if let Some(known) = explorer.known(here, &knowledge()) {
+            return explorer.finish(begun.elapsed(), Some(known), &mut knowledge()).map(Some);
+        }
         explorer.guess_periods()?;
-        explorer.vary(explorer.is_late(explorer.search.here(), time), &knowledge())?;
+        explorer.vary(explorer.had(here, VARIANTS_AFTER))?;
+        explorer.recall(here, &knowledge());
         let Some(next) = explorer.search.next() else { break };
         explorer.turn(next, watch)?;
         explorer.spend(lap.elapsed());
     }
-    explorer.finish(begun.elapsed(), time, &mut knowledge()).map(Some)
+    explorer.finish(begun.elapsed(), None, &mut knowledge()).map(Some)
 }
 
 /// Settings that are tried.
@@ -161,11 +180,18 @@ struct Candidate<'a> {
     experiment: Experiment<'a>,
     /// The candidate whose variant it is.
     of: Option<usize>,
-    /// How far it is tuned in each stratum.
-    tuned: BTreeMap<usize, Tuned>,
+    /// How far it is tuned at each level of the distance, the last one at the end.
+    tuned: Vec<(usize, Tuned)>,
     iterations: u64,
     races: u64,
     elapsed: Duration,
+}
+
+impl Candidate<'_> {
+    fn tune(&mut self, level: usize, tuned: Tuned) {
+        self.tuned.retain(|(known, _)| *known != level);
+        self.tuned.push((level, tuned));
+    }
 }
 
 /// What the turns of a candidate at one distance have found.
@@ -225,24 +251,48 @@ struct Explorer<'e, 'a> {
     /// The distances between the CPUs in the turns so far.
     levels: Levels,
     /// The level of the last turn.
-    label: usize,
+    level: usize,
     /// The time of the search at each level.
     spent: Vec<Duration>,
+    time: Time,
 }
 
 impl<'a> Explorer<'_, 'a> {
+    /// Whether the search goes on: it had neither its time in the stratum where it is, nor all of its time.
+    fn goes_on(&self, elapsed: Duration) -> bool {
+        self.spent(self.search.here()) < self.time.here && elapsed < self.time.most
+    }
+
+    /// What an earlier search has chosen in a stratum, if the CPUs have moved there. A window has what was chosen for its code.
+    fn known(&self, stratum: usize, knowledge: &Knowledge) -> Option<Chosen> {
+        let chosen = knowledge.chosen_at(
+            &self.base.placement.cpus,
+            &self.base.scenario.sha256,
+            self.levels.typical_in(stratum)?,
+        )?;
+        let Allowed { free, paced, layouts, .. } = &self.allowed;
+        let allowed = if chosen.arm.pace == ArmPace::Free { *free } else { *paced };
+        (allowed && layouts.contains(&chosen.arm.layout)).then_some(chosen)
+    }
+
+    /// Tells the search what its arms were worth to other tests in a stratum.
+    fn recall(&mut self, stratum: usize, knowledge: &Knowledge) {
+        let (cpus, ns) = (&self.base.placement.cpus, self.levels.typical_in(stratum));
+        let arms = self.candidates.iter().map(|candidate| candidate.arm);
+        self.search.know(arms.map(|arm| knowledge.value(cpus, arm, ns)).collect());
+    }
+
     /// Adds an arm. `of` is the candidate whose variant it is.
-    fn add(&mut self, arm: Arm, of: Option<(usize, Change)>, knowledge: &Knowledge) -> Result<()> {
-        let known = knowledge.value(&self.base.placement.cpus, arm);
+    fn add(&mut self, arm: Arm, of: Option<(usize, Change)>) -> Result<()> {
         match of {
-            Some((of, change)) => self.search.add_variant(of, change, known),
-            None => self.search.add(known),
+            Some((of, change)) => self.search.add_variant(of, change, None),
+            None => self.search.add(None),
         }
         self.candidates.push(Candidate {
             arm,
             experiment: with_settings(self.base, arm, None)?,
             of: of.map(|(of, _)| of),
-            tuned: BTreeMap::new(),
+            tuned: Vec::new(),
             iterations: 0,
             races: 0,
             elapsed: Duration::ZERO,
@@ -251,7 +301,7 @@ impl<'a> Explorer<'_, 'a> {
     }
 
     /// Adds the variants that are to join now. Time is `short` if there is no time to wait for more turns.
-    fn vary(&mut self, short: bool, knowledge: &Knowledge) -> Result<()> {
+    fn vary(&mut self, short: bool) -> Result<()> {
         let known = |arm: &Arm| self.candidates.iter().any(|candidate| candidate.arm == *arm);
         let of_candidate = |(of, candidate): (usize, &Candidate<'_>)| {
             let variants = search::variants(candidate.arm, &self.allowed).into_iter().filter(|arm| !known(arm));
@@ -262,7 +312,7 @@ impl<'a> Explorer<'_, 'a> {
         let changes: Vec<_> = open.iter().map(|&(of, change, _)| (of, change)).collect();
         for at in self.search.joining(&changes, short) {
             let (of, change, arm) = open[at];
-            self.add(arm, Some((of, change)), knowledge)?;
+            self.add(arm, Some((of, change)))?;
         }
         Ok(())
     }
@@ -271,8 +321,7 @@ impl<'a> Explorer<'_, 'a> {
     /// keep with the first paced one, longer for larger groups. The period adapts during a turn, but not from that of one test
     /// or one distance to that of another within a few.
     fn guess_periods(&mut self) -> Result<()> {
-        let here = self.search.here();
-        if self.candidates[0].tuned.contains_key(&here) {
+        if self.found(0, self.search.here()).is_some() {
             return Ok(());
         }
         let per_group = |arm: &Arm| 1.0 + (arm.group as f64 - 1.0) / OVERLAP;
@@ -288,9 +337,15 @@ impl<'a> Explorer<'_, 'a> {
         for candidate in self.candidates.iter_mut().filter(|candidate| candidate.of.is_none()) {
             let paced = candidate.arm.pace == ArmPace::Paced;
             let guess = period(each * per_group(&candidate.arm)).filter(|_| paced);
-            candidate.tuned.insert(here, Tuned::begin(guess));
+            candidate.tune(self.level, Tuned::begin(guess));
         }
         Ok(())
+    }
+
+    /// What the last turn of a candidate in a stratum has found.
+    fn found(&self, number: usize, stratum: usize) -> Option<&Tuned> {
+        let here = |(level, _): &&(usize, Tuned)| self.search.stratum(*level) == self.search.stratum(stratum);
+        self.candidates[number].tuned.iter().rfind(here).map(|(_, tuned)| tuned)
     }
 
     /// How far a candidate is tuned in a stratum. A variant that had no turn there begins as the arm that it varies.
@@ -300,7 +355,7 @@ impl<'a> Explorer<'_, 'a> {
             Some(of) => self.tuned(of, stratum).of_variant(self.candidates[of].arm, candidate.arm),
             None => Tuned::begin(None),
         };
-        candidate.tuned.get(&stratum).cloned().unwrap_or_else(begins)
+        self.found(number, stratum).cloned().unwrap_or_else(begins)
     }
 
     /// Runs one turn of a candidate.
@@ -344,74 +399,105 @@ impl<'a> Explorer<'_, 'a> {
     fn note(&mut self, (number, tuned): (usize, Tuned), distance: Option<Nanos>, turn: Turn) {
         let here = self.search.here();
         if let Some(Nanos(ns)) = distance {
-            self.label = self.levels.level(ns);
+            self.level = self.levels.level(ns);
             self.search.join(self.levels.joined());
         }
         // What was found at another distance is nothing for this one.
-        if self.search.stratum(self.label) == here {
-            self.candidates[number].tuned.insert(here, tuned);
+        if self.search.stratum(self.level) == self.search.stratum(here) {
+            self.candidates[number].tune(self.level, tuned);
         }
-        self.search.seen(number, Turn { stratum: self.label, ..turn });
+        self.search.seen(number, Turn { level: self.level, ..turn });
     }
 
     /// Notes the time of a turn, with what had to be done for it.
     fn spend(&mut self, time: Duration) {
-        self.spent.resize(self.spent.len().max(self.label + 1), Duration::ZERO);
-        self.spent[self.label] += time;
+        self.spent.resize(self.spent.len().max(self.level + 1), Duration::ZERO);
+        self.spent[self.level] += time;
     }
 
     /// The time that the search had in a stratum.
     fn spent(&self, stratum: usize) -> Duration {
-        let here = |(label, _): &(usize, &Duration)| self.search.stratum(*label) == stratum;
+        let here = |(level, _): &(usize, &Duration)| self.search.stratum(*level) == stratum;
         self.spent.iter().enumerate().filter(here).map(|(_, time)| time).sum()
     }
 
-    /// Whether there is no time to wait for more turns in a stratum, if the search has `time` for it.
-    fn is_late(&self, stratum: usize, time: Duration) -> bool {
-        self.spent(stratum) >= time.mul_f64(VARIANTS_AFTER)
+    /// Whether the search had this share of its time in a stratum.
+    fn had(&self, stratum: usize, share: f64) -> bool {
+        self.spent(stratum) >= self.time.here.mul_f64(share)
     }
 
-    /// The strata that there were, the one whose settings are chosen first: the one where the search had its `time`, or else
+    /// The strata that there were, the one whose settings are chosen first: the one where the search had its time, or else
     /// the one where it had most.
-    fn strata(&self, time: Duration) -> Vec<usize> {
-        let mut strata: Vec<usize> = (0..self.spent.len()).map(|label| self.search.stratum(label)).collect();
+    fn strata(&self) -> Vec<usize> {
+        let mut strata: Vec<usize> = (0..self.spent.len()).map(|level| self.search.stratum(level)).collect();
         strata.sort_unstable();
         strata.dedup();
         let here = self.search.here();
-        let ended_here = self.spent(here) >= time;
+        let ended_here = self.had(here, 1.0);
         strata.sort_by_key(|&stratum| (stratum != here || !ended_here, std::cmp::Reverse(self.spent(stratum))));
         if strata.is_empty() { vec![here] } else { strata }
     }
 
-    /// The chosen experiment with the time that is left, and the record of the search. What was found at other distances is
-    /// known too, unless one curve of one layout is wanted.
-    fn finish(self, elapsed: Duration, time: Duration, knowledge: &mut Knowledge) -> Result<Explored<'a>> {
-        let cpus = &self.base.placement.cpus;
-        let strata = self.strata(time);
-        let (answer, others) = (strata[0], &strata[1..]);
-        for (number, value) in self.search.lessons(answer).unwrap_or_default() {
-            knowledge.learn(cpus, self.candidates[number].arm, value);
+    /// The chosen experiment with the time that is left, and the record of the search. `known` was chosen by an earlier search, and the
+    /// CPUs are where it is for. What was found at other distances is known too, unless one curve of one code is wanted.
+    fn finish(mut self, elapsed: Duration, known: Option<Chosen>, knowledge: &mut Knowledge) -> Result<Explored<'a>> {
+        let (cpus, test) = (&self.base.placement.cpus, &self.base.scenario.sha256);
+        let strata = self.strata();
+        let answer = if known.is_some() { self.search.here() } else { strata[0] };
+        let had = |stratum: &usize| self.had(*stratum, KNOWN_AFTER);
+        let mut learned = vec![answer];
+        learned.extend(strata.iter().copied().filter(|stratum| *stratum != answer && had(stratum)));
+        for &stratum in &learned {
+            self.recall(stratum, knowledge);
+            let ns = self.levels.typical_in(stratum);
+            for (number, value) in self.search.lessons(stratum).unwrap_or_default() {
+                knowledge.learn(cpus, self.candidates[number].arm, ns, value);
+            }
+            let chosen_here = self.known(stratum, knowledge).is_none();
+            if chosen_here && (stratum == answer || !self.base.common.window) {
+                knowledge.choose(cpus, test, self.chosen(stratum));
+            }
         }
-        let settings = self.chosen(answer);
-        knowledge.choose(cpus, &self.base.scenario.sha256, settings);
-        for &other in others.iter().filter(|&&other| self.is_late(other, time) && !self.base.common.window) {
-            knowledge.choose(cpus, &self.base.scenario.sha256, self.chosen(other));
+        self.recall(answer, knowledge);
+        let measure = self.search.best_in(answer).1;
+        let settings = known.unwrap_or_else(|| self.chosen(answer));
+        let is_chosen = |candidate: &Candidate<'_>| candidate.arm == settings.arm;
+        if !self.candidates.iter().any(is_chosen) {
+            self.add(settings.arm, None)?;
         }
-        let (chosen, measure) = self.search.best_in(answer);
-        let numbered = self.candidates.iter().enumerate();
-        let arms = numbered.map(|(number, candidate)| {
-            arm_record(candidate, self.tuned(number, answer).period, self.search.turns(number).len())
-        });
+        let chosen = self.candidates.iter().position(is_chosen).expect("the chosen arm is one of the candidates");
+        let arms = (0..self.candidates.len()).map(|number| self.arm_record(number, answer)).collect();
         let distance_ns = settings.distance_ns;
-        let record =
-            SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms: arms.collect() };
-        let Tuned { period, reach, .. } = self.tuned(chosen, answer);
-        let candidate = self.candidates.into_iter().nth(chosen).expect("the chosen arm is one of the candidates");
-        let mut experiment = Experiment { searched_period: period, reach, ..candidate.experiment };
+        let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms };
+        let most = if strata.len() > 1 { self.time.most } else { self.time.here };
+        let candidate = self.candidates.swap_remove(chosen);
+        let (searched_period, reach) = (period(settings.period_ticks), settings.reach);
+        let mut experiment = Experiment { searched_period, reach, ..candidate.experiment };
         let limits = &mut experiment.common.limits;
-        let most = if others.is_empty() { time } else { time.mul_f64(MOVED) };
         limits.duration = limits.duration.map(|duration| rest(duration, elapsed, most));
         Ok(Explored { experiment, chosen: settings, record: Some(record) })
+    }
+
+    /// What was tried of an arm. The settings are chosen in the stratum `answer`.
+    fn arm_record(&self, number: usize, answer: usize) -> ArmRecord {
+        let Candidate { arm, experiment, iterations, races, elapsed, .. } = &self.candidates[number];
+        let turns = self.search.turns(number).len();
+        let here = || self.search.turns_in(number, answer);
+        let period = self.tuned(number, answer).period.filter(|_| here().next().is_some());
+        ArmRecord {
+            turns,
+            iterations: *iterations,
+            races: *races,
+            elapsed_s: elapsed.as_secs_f64(),
+            at_distance: (here().count() < turns).then(|| TurnsRecord {
+                turns: here().count(),
+                iterations: here().map(|turn| turn.iterations).sum(),
+                races: here().map(|turn| turn.races).sum(),
+                elapsed_s: here().map(|turn| turn.seconds).sum(),
+            }),
+            period_ns: period.map(|period| units(experiment).nanos(period).0),
+            ..ArmRecord::untried(*arm)
+        }
     }
 
     /// The best settings in a stratum.
@@ -496,7 +582,7 @@ fn seen(program: &Program, tally: &Tally, seconds: f64, best: &[usize]) -> Turn 
         races: if all < harness::ENOUGH { all } else { harness::whole(races * share) },
         variety: share * sum(&|skew| skew.iterations() as f64 * skew.impurity()),
         seconds,
-        stratum: 0,
+        level: 0,
     }
 }
 
@@ -516,18 +602,6 @@ pub(super) fn with_settings<'a>(base: &Experiment<'a>, arm: Arm, period: Option<
     }
     let experiment = Experiment::new(scenario, placement.clone(), choice, expectation.clone(), common)?;
     Ok(Experiment { free_because: free_because.clone(), searched_period: period, ..experiment })
-}
-
-fn arm_record(candidate: &Candidate<'_>, period: Option<Ticks>, turns: usize) -> ArmRecord {
-    let Candidate { arm, experiment, iterations, races, elapsed, .. } = candidate;
-    ArmRecord {
-        turns,
-        iterations: *iterations,
-        races: *races,
-        elapsed_s: elapsed.as_secs_f64(),
-        period_ns: period.map(|period| units(experiment).nanos(period).0),
-        ..ArmRecord::untried(*arm)
-    }
 }
 
 #[cfg(test)]
@@ -627,17 +701,20 @@ pub(super) mod tests {
             assert!(result.search.is_none() && !result.pace.searched, "{limits:?}");
             assert_eq!(result.layout.kind, "padded");
         }
-        assert_eq!(searching(None).time(&time(1000), None), Some(Duration::from_millis(200)));
-        assert_eq!(searching(None).time(&time(3_600_000), None), Some(LONGEST));
-        assert_eq!(searching(None).time(&Limits::default(), None), None);
-        let given = Duration::from_secs(7);
-        assert_eq!(searching(Some(given)).time(&Limits::default(), None), Some(given));
-        // At another distance a search takes as long as at the first, but at most half of what is left.
-        let whole = Some(Duration::from_millis(200));
-        let moved = [5000, 400, 300, 90].map(|left| searching(None).time(&time(left), whole));
-        assert_eq!(moved, [Some(200), Some(200), Some(150), None].map(|ms| ms.map(Duration::from_millis)));
-        // A search that took too long does not shorten what is measured.
         let ms = Duration::from_millis;
+        let of = |budget, limits: Limits, moved: Option<u64>| {
+            let time = searching(budget).time(&limits, moved.map(ms));
+            time.map(|Time { here, most }| [here, most].map(|time| time.as_millis()))
+        };
+        assert_eq!(of(None, time(1000), None), Some([200, 400]));
+        assert_eq!(of(None, time(3_600_000), None), Some([5000, 10_000]));
+        assert_eq!(of(None, Limits::default(), None), None);
+        // The time of a search with a budget is all that there is.
+        assert_eq!(of(Some(ms(7000)), Limits::default(), None), Some([7000, 7000]));
+        // At another distance a search takes as long as at the first, but all of it at most half of what is left.
+        let moved = [5000, 600, 300, 90].map(|left| of(None, time(left), Some(200)));
+        assert_eq!(moved, [Some([200, 400]), Some([200, 300]), Some([150, 150]), None]);
+        // A search that took too long does not shorten what is measured.
         assert_eq!([150, 950, 50_000].map(|searched| rest(ms(1000), ms(searched), ms(200))), [850, 800, 800].map(ms));
         // With a single possible setting there is nothing to search.
         let only = Allowed { free: false, layouts: vec![LayoutKind::Packed], group: Some(2), ..Allowed::all() };
@@ -655,10 +732,12 @@ pub(super) mod tests {
         let allowed = Allowed::all();
         let (search, levels) = (Search::new(), Levels::default());
         let (candidates, spent) = (Vec::new(), Vec::new());
+        let time = Time::new(Duration::from_millis(200), Duration::from_secs(1));
+        let interrupt = flag;
         let mut explorer =
-            Explorer { base, allowed, measured, memory, interrupt: flag, search, candidates, levels, label: 0, spent };
+            Explorer { base, allowed, measured, memory, interrupt, search, candidates, levels, level: 0, spent, time };
         for arm in search::arms(&Allowed::all()) {
-            explorer.add(arm, None, &Knowledge::default()).unwrap();
+            explorer.add(arm, None).unwrap();
         }
         explorer
     }
@@ -666,7 +745,7 @@ pub(super) mod tests {
     impl Explorer<'_, '_> {
         /// A turn of `ms` at a distance.
         fn imagine(&mut self, number: usize, ns: f64, (ms, races): (u64, u64)) {
-            let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: ms as f64 / 1e3, stratum: usize::MAX };
+            let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: ms as f64 / 1e3, level: usize::MAX };
             let tuned = Tuned::begin(Some(Ticks((ns * 10.0) as i64)));
             self.note((number, tuned), Some(Nanos(ns)), turn);
             self.spend(Duration::from_millis(ms));
@@ -684,17 +763,23 @@ pub(super) mod tests {
         let ms = Duration::from_millis;
         // Turns in three strata: the best arm is the third near, the second far, and the first where the search hardly was.
         let told = |base: &Experiment<'_>, turns: &[(f64, u64, usize)]| {
+            let all: u64 = turns.iter().map(|(_, each, _)| 22 * each).sum();
             let mut memory = Memory::default();
             let mut explorer = explorer(base, &measured, &mut memory, &flag);
             for &(ns, each, best) in turns {
-                for arm in 0..explorer.candidates.len() {
-                    explorer.imagine(arm, ns * 1.05, (each, if arm == best { 9000 } else { 1000 }));
-                    explorer.imagine(arm, ns, (each, if arm == best { 9000 } else { 1000 }));
+                // What the first turns at a distance began with is for another one.
+                let arms = explorer.candidates.len();
+                let turns = (0..2).flat_map(|_| 0..arms);
+                for (at, arm) in [0, 0].into_iter().chain(turns).enumerate() {
+                    let each = if at < 2 { 0 } else { each };
+                    explorer.imagine(arm, ns * [1.0, 1.05][at % 2], (each, if arm == best { 9000 } else { 1000 }));
                 }
             }
+            let total = explorer.spent.iter().sum::<Duration>();
+            assert_eq!(total, ms(all));
             let arms: Vec<Arm> = explorer.candidates.iter().map(|candidate| candidate.arm).collect();
             let mut knowledge = Knowledge::default();
-            let explored = explorer.finish(ms(400), ms(200), &mut knowledge).unwrap();
+            let explored = explorer.finish(ms(450), None, &mut knowledge).unwrap();
             let at = |arm: Arm| arms.iter().position(|known| *known == arm);
             let known = [28.0, 60.0, 175.0].map(|ns| {
                 knowledge.chosen_at(&base.placement.cpus, &scenario.sha256, ns).and_then(|chosen| at(chosen.arm))
@@ -724,8 +809,89 @@ pub(super) mod tests {
         assert_eq!(told(&base, &[(near, 6, 2), (far, 10, 1)]).2, [None, None, Some(1)]);
         let mut memory = Memory::default();
         let without = explorer(&base, &measured, &mut memory, &flag);
-        let explored = without.finish(ms(1), ms(200), &mut Knowledge::default()).unwrap();
+        let explored = without.finish(ms(1), None, &mut Knowledge::default()).unwrap();
         assert_eq!((explored.chosen.distance_ns, explored.chosen.arm), (None, Arm::FIRST));
+    }
+
+    /// A search ends once it had its time at one distance, and at any once it had all of its time.
+    #[test]
+    fn a_search_has_its_time_at_one_distance() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let base = experiment(&scenario, time(1000), &searching);
+        let measured = Measured { counters: &[], edges: None };
+        let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
+        let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+        let ms = Duration::from_millis;
+        assert_eq!(explorer.time, Time { here: ms(200), most: ms(400) });
+        let goes_on = |explorer: &Explorer<'_, '_>, elapsed| explorer.goes_on(ms(elapsed));
+        // 199 ms near, 199 far, and a look in between that leads nowhere.
+        (0..199).for_each(|_| explorer.imagine(0, 28.0, (1, 1)));
+        assert!(goes_on(&explorer, 199));
+        explorer.imagine(0, 900.0, (1, 1));
+        (0..199).for_each(|_| explorer.imagine(0, 175.0, (1, 1)));
+        assert!(goes_on(&explorer, 399) && !goes_on(&explorer, 400));
+        // Level 3 belongs to the stratum of level 2.
+        (0..2).for_each(|_| explorer.imagine(0, 175.0 * 1.32, (0, 1)));
+        assert_eq!((explorer.level, explorer.search.here()), (3, 2));
+        assert!(goes_on(&explorer, 399));
+        explorer.imagine(0, 175.0 * 1.32, (1, 1));
+        assert!(!goes_on(&explorer, 399));
+        // Back near there is 1 ms of time.
+        (0..2).for_each(|_| explorer.imagine(0, 28.0, (0, 1)));
+        assert!(goes_on(&explorer, 399));
+        explorer.imagine(0, 28.0, (1, 1));
+        assert!(!goes_on(&explorer, 399));
+        let shares = [0.49, 0.51].map(|share| explorer.had(0, share));
+        assert_eq!((shares, explorer.had(1, 0.1), explorer.spent(2)), ([true, true], false, ms(200)));
+    }
+
+    /// What an earlier search chose for a distance is used when the CPUs get there, and stays.
+    #[test]
+    fn a_search_that_gets_to_a_known_distance_ends() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let base = experiment(&scenario, time(1000), &searching);
+        let measured = Measured { counters: &[], edges: None };
+        let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
+        let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+        let (cpus, test) = (&base.placement.cpus, &scenario.sha256);
+        let free = search::arms(&Allowed::all()).into_iter().find(|arm| arm.pace == ArmPace::Free).unwrap();
+        let arm = Arm { batch: Some(77), ..free };
+        let near = Chosen { arm, period_ticks: 0.0, reach: 4, distance_ns: Some(28.0) };
+        let mut knowledge = Knowledge::default();
+        knowledge.choose(cpus, test, near);
+        // It is far, then near.
+        for number in 0..3 {
+            (0..40).for_each(|_| explorer.imagine(number, 175.0, (1, if number == 2 { 900 } else { 100 })));
+        }
+        assert_eq!((explorer.known(explorer.search.here(), &knowledge), explorer.search.here()), (None, 0));
+        for number in 0..3 {
+            (0..40).for_each(|_| explorer.imagine(number, 28.0, (1, if number == 1 { 900 } else { 100 })));
+        }
+        assert_eq!(explorer.known(explorer.search.here(), &knowledge), Some(near));
+        for allowed in [Allowed { free: false, ..Allowed::all() }, Allowed { layouts: Vec::new(), ..Allowed::all() }] {
+            explorer.allowed = allowed;
+            assert_eq!(explorer.known(explorer.search.here(), &knowledge), None, "it is not allowed");
+        }
+        explorer.allowed = Allowed::all();
+        let explored = explorer.finish(Duration::from_millis(240), Some(near), &mut knowledge).unwrap();
+        assert_eq!((explored.chosen, explored.experiment.reach), (near, 4));
+        assert_eq!(explored.experiment.choice.batch, Some(77));
+        let record = explored.record.unwrap();
+        let chosen = &record.arms[record.chosen];
+        assert_eq!((chosen.batch, chosen.turns, record.distance_ns), (Some(77), 0, Some(28.0)));
+        // The counts of an arm at the distance of the search are told.
+        let arms = record.arms[..3].iter().map(|arm| (arm.turns, arm.at_distance.map(|here| (here.turns, here.races))));
+        assert_eq!(
+            arms.collect::<Vec<_>>(),
+            [(80, Some((40, 4000))), (80, Some((40, 36_000))), (80, Some((40, 4000)))]
+        );
+        let at = |ns| knowledge.chosen_at(cpus, test, ns).unwrap();
+        assert_eq!((at(28.0), at(175.0).arm), (near, search::arms(&Allowed::all())[2]));
+        // What was learned at each distance is told there.
+        let value = |at: usize, ns| knowledge.value(cpus, search::arms(&Allowed::all())[at], Some(ns)).unwrap();
+        assert!(value(1, 28.0) == 1.0 && value(2, 28.0) < 0.2 && value(1, 175.0) < 0.2 && value(2, 175.0) == 1.0);
     }
 
     /// At each distance a candidate has its own period and sweep, and a variant begins as the arm that it varies.
@@ -742,28 +908,38 @@ pub(super) mod tests {
         assert!(guessed.period.is_some_and(|period| period > Ticks(0)) && guessed.skews.is_empty());
         assert_eq!(explorer.tuned(0, 1), Tuned::begin(None));
         let longer = Arm { stretch: 2, ..Arm::FIRST };
-        explorer.add(longer, Some((0, Change::between(Arm::FIRST, longer))), &Knowledge::default()).unwrap();
+        explorer.add(longer, Some((0, Change::between(Arm::FIRST, longer)))).unwrap();
         let variant = explorer.candidates.len() - 1;
-        explorer.candidates[0].tuned.insert(0, Tuned { period: Some(Ticks(100)), skews: vec![Ticks(3)], reach: 2 });
-        explorer.candidates[0].tuned.insert(1, Tuned::begin(Some(Ticks(700))));
+        explorer.candidates[0].tune(0, Tuned { period: Some(Ticks(100)), skews: vec![Ticks(3)], reach: 2 });
+        explorer.candidates[0].tune(1, Tuned::begin(Some(Ticks(700))));
         // The first distance stays as it was found.
         explorer.guess_periods().unwrap();
         let begins = |stratum| explorer.tuned(variant, stratum);
         assert_eq!(begins(0), Tuned { period: Some(Ticks(200)), skews: Vec::new(), reach: 2 });
         assert_eq!(begins(1), Tuned { period: Some(Ticks(1400)), skews: Vec::new(), reach: 1 });
         let own = Tuned { period: Some(Ticks(5)), ..guessed };
-        explorer.candidates[variant].tuned.insert(1, own.clone());
+        explorer.candidates[variant].tune(1, own.clone());
         assert_eq!(explorer.tuned(variant, 1), own);
-        assert!(explorer.candidates.iter().all(|candidate| {
-            let free = candidate.arm.pace == ArmPace::Free;
-            candidate.tuned.get(&0).is_none_or(|tuned| tuned.period.is_none() == free)
+        assert!((0..variant).all(|at| {
+            let free = explorer.candidates[at].arm.pace == ArmPace::Free;
+            explorer.found(at, 0).unwrap().period.is_none() == free
         }));
+        // A level that joins a stratum brings what was found there, and takes it along if it parts again.
+        explorer.candidates[0].tune(2, Tuned::begin(Some(Ticks(3))));
+        explorer.search.join(vec![0, 1, 1]);
+        assert_eq!([1, 2].map(|stratum| explorer.tuned(0, stratum).period), [Some(Ticks(3)); 2]);
+        explorer.search.join(vec![0, 0, 2]);
+        assert_eq!([0, 2].map(|stratum| explorer.tuned(0, stratum).period), [700, 3].map(|at| Some(Ticks(at))));
+        explorer.candidates[0].tune(0, Tuned { period: Some(Ticks(100)), skews: vec![Ticks(3)], reach: 2 });
+        assert_eq!(explorer.tuned(0, 0).period, Some(Ticks(100)), "the last turn counts");
+        explorer.candidates[0].tuned.retain(|(level, _)| *level < 2);
+        explorer.search.join(Vec::new());
         // Where the CPUs have moved to, there is another guess.
         [9.0, 9000.0, 9000.0].into_iter().for_each(|ns| explorer.imagine(0, ns, (1, 1)));
         assert_eq!(explorer.search.here(), 1);
-        explorer.candidates.iter_mut().for_each(|candidate| _ = candidate.tuned.remove(&1));
+        explorer.candidates.iter_mut().for_each(|candidate| candidate.tuned.retain(|(level, _)| *level != 1));
         explorer.guess_periods().unwrap();
-        assert!(explorer.candidates[0].tuned[&1].period.is_some());
+        assert!(explorer.found(0, 1).is_some_and(|tuned| tuned.period.is_some()));
         // What a turn finds after the CPUs have left its distance is nothing for that.
         explorer.imagine(0, 9100.0, (1, 1));
         let period = |ns: i64| Some(Ticks(10 * ns));

@@ -54,7 +54,7 @@ pub(super) fn follow<'a>(
         let all = seen.map_or_else(|| measurement.tally.clone(), |seen| seen.with(&measurement.tally));
         let mut show = |tally: &Tally| watch(&all.with(tally));
         let rest = lasting(base.clone(), left);
-        let moved = Moved { arm, ns, time: time.unwrap_or_default() };
+        let moved = Moved { arm, ns, time: time.map_or(Duration::ZERO, |time| time.here) };
         part = match explore(&rest, Some(moved), measured, (memory, flags[0]), &mut show)? {
             Some(explored) => explored,
             // There is nothing to vary.

@@ -537,7 +537,7 @@ fn add_outcomes(ours: Counted, theirs: Counted) -> Summed<Counted> {
     }
     let outcomes: Vec<OutcomeRecord> = outcomes.into_values().collect();
     let in_order = |counts: Vec<u64>, order: &[BTreeMap<String, FinalValue>]| {
-        if counts.len() != order.len() || order.is_empty() {
+        if counts.len() != order.len() {
             return Vec::new();
         }
         let known: BTreeMap<_, u64> = order.iter().zip(counts).collect();

@@ -66,7 +66,7 @@ pub(crate) use protocol::tests::result as protocol_result;
 pub use protocol::{HarmRecord, HealedRecord, Judgement, PROTOCOL_SCHEMA, ProtocolRecord, ProtocolResult, WakesRecord};
 pub use read::{AnyRecord, read, read_file, read_valid, read_valid_run};
 pub use save::{cpu_slug, default_path};
-pub use search::{ArmRecord, SearchRecord};
+pub use search::{ArmRecord, SearchRecord, TurnsRecord};
 #[cfg(test)]
 pub(crate) use shipped::shipped;
 pub use spread::CountRecord;
@@ -466,8 +466,8 @@ impl ScenarioResult {
         self.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty())
     }
 
-    /// The iterations of a result with `free` that were paced.
-    fn paced(&self) -> u64 {
+    /// The iterations that `skews` counts: all but those in `free`.
+    pub(crate) fn paced(&self) -> u64 {
         self.iterations.saturating_sub(self.free.as_ref().map_or(0, |free| free.iterations))
     }
 

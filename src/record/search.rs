@@ -54,7 +54,10 @@ pub struct ArmRecord {
     pub races: u64,
     /// Time of these turns, in seconds.
     pub elapsed_s: f64,
-    /// The mean period of the last turn at the distance of the search, in nanoseconds; absent if free.
+    /// The turns at the distance for which the settings were chosen. Absent if all were, in sums, and in records from before the field.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_distance: Option<TurnsRecord>,
+    /// The mean period of the last turn at that distance, in nanoseconds; absent if free or without a turn there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ns: Option<f64>,
 }
@@ -62,6 +65,19 @@ pub struct ArmRecord {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
 fn is_once(stretch: &u32) -> bool {
     *stretch == 1
+}
+
+/// What some turns have counted.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TurnsRecord {
+    /// Number of turns.
+    pub turns: usize,
+    /// Iterations in these turns.
+    pub iterations: u64,
+    /// Races among them.
+    pub races: u64,
+    /// Time of these turns, in seconds.
+    pub elapsed_s: f64,
 }
 
 impl ArmRecord {
@@ -79,13 +95,9 @@ impl ArmRecord {
             iterations: 0,
             races: 0,
             elapsed_s: 0.0,
+            at_distance: None,
             period_ns: None,
         }
-    }
-
-    /// Races per second; `None` without a turn.
-    pub fn races_per_s(&self) -> Option<f64> {
-        (self.elapsed_s > 0.0).then(|| self.races as f64 / self.elapsed_s)
     }
 
     /// Whether both have the same settings.
@@ -117,6 +129,7 @@ impl SearchRecord {
                     known.iterations = plus(known.iterations, arm.iterations, "the iterations of the search")?;
                     known.races = plus(known.races, arm.races, "the races of the search")?;
                     known.elapsed_s += arm.elapsed_s;
+                    known.at_distance = None;
                     known.period_ns = known.period_ns.filter(|period| Some(*period) == arm.period_ns);
                 }
             }
@@ -147,7 +160,7 @@ mod tests {
         assert_eq!((sum.counts(), sum.elapsed_s), ((100, 10), 2.0));
         let groups: Vec<_> = sum.arms.iter().map(|arm| (arm.group, arm.turns, arm.iterations, arm.races)).collect();
         assert_eq!(groups, [(1, 1, 10, 1), (4, 2, 50, 5), (8, 1, 40, 4)]);
-        assert_eq!((sum.arms[1].period_ns, sum.arms[1].races_per_s()), (Some(50.0), Some(5.0)));
+        assert_eq!((sum.arms[1].period_ns, sum.arms[1].elapsed_s), (Some(50.0), 1.0));
         // A sum of searches at several distances has none.
         assert_eq!(sum.distance_ns, Some(31.0));
         let elsewhere = SearchRecord { distance_ns: Some(150.0), ..search(Vec::new()) };

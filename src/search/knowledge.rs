@@ -18,25 +18,41 @@ pub struct Chosen {
     pub distance_ns: Option<f64>,
 }
 
+/// What an arm was worth to a test.
+#[derive(Debug, Clone, Copy)]
+struct Value {
+    /// Races per second, relative to the best arm.
+    relative: f64,
+    /// The distance between the CPUs, in nanoseconds.
+    ns: Option<f64>,
+}
+
 /// What the searches of a run have found. CPUs are those of the threads, in order.
 #[derive(Debug, Default)]
 pub struct Knowledge {
-    /// The sum of the relative values of each arm, and their number.
-    values: HashMap<(Vec<usize>, Arm), (f64, u32)>,
+    /// The values of each arm.
+    values: HashMap<(Vec<usize>, Arm), Vec<Value>>,
     /// What was chosen, in order of time, by the hash of the test's source.
     chosen: HashMap<(Vec<usize>, String), Vec<Chosen>>,
 }
 
 impl Knowledge {
-    /// What an arm was worth to the tests before on these CPUs: the mean of its values relative to the best.
-    pub fn value(&self, cpus: &[usize], arm: Arm) -> Option<f64> {
-        self.values.get(&(cpus.to_vec(), arm)).map(|(sum, count)| sum / f64::from(*count))
+    /// What an arm was worth to the tests before on these CPUs: the mean of its values relative to the best. Those at a distance like
+    /// `ns` nanoseconds count, or all if there are none.
+    pub fn value(&self, cpus: &[usize], arm: Arm, ns: Option<f64>) -> Option<f64> {
+        let known = self.values.get(&(cpus.to_vec(), arm))?;
+        let is_here = |value: &&Value| value.ns.zip(ns).is_some_and(|(at, ns)| !apart(at, ns));
+        let mean = |values: &[f64]| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
+        let [here, all]: [Vec<f64>; 2] = [
+            known.iter().filter(is_here).map(|value| value.relative).collect(),
+            known.iter().map(|value| value.relative).collect(),
+        ];
+        mean(&here).or_else(|| mean(&all))
     }
 
-    /// Notes what an arm was worth to a test.
-    pub fn learn(&mut self, cpus: &[usize], arm: Arm, value: f64) {
-        let (sum, count) = self.values.entry((cpus.to_vec(), arm)).or_default();
-        (*sum, *count) = (*sum + value, *count + 1);
+    /// Notes what an arm was worth to a test at a distance of `ns` nanoseconds.
+    pub fn learn(&mut self, cpus: &[usize], arm: Arm, ns: Option<f64>, relative: f64) {
+        self.values.entry((cpus.to_vec(), arm)).or_default().push(Value { relative, ns });
     }
 
     /// What was chosen first for a test on these CPUs. Its repeats begin with it, so that the first part of each has the same machine

@@ -9,7 +9,8 @@
 //!
 //! The value of an arm is its number of races per second. On a virtual machine the distance between two CPUs changes, and which arm
 //! is the best depends on it. So each stratum of distances has a search of its own: only turns in it are counted. The search
-//! is in the stratum of the last two turns that had the same one, so a single look that was disturbed leads nowhere.
+//! is in the stratum of the last two turns that had the same one, so a single look that was disturbed leads nowhere. A turn that
+//! began with the period and the skews for another stratum says nothing about its arm.
 //!
 //! Where no races are seen, an arm is worth the number of instances per second whose outcome is not the one that an instance
 //! without any overlap would have, measured by the variety of the outcomes, times what the arm was worth to tests that raced on the
@@ -52,9 +53,9 @@ pub struct Turn {
     pub variety: f64,
     /// Wall-clock time, in seconds.
     pub seconds: f64,
-    /// The label of the distance between the CPUs at which it ran. Labels that turn out to be of one stratum are joined
-    /// ([`Search::join`]).
-    pub stratum: usize,
+    /// The level of the distance between the CPUs at which it ran ([`crate::stats::Levels`]). Levels that turn out to be of one
+    /// stratum are joined ([`Search::join`]).
+    pub level: usize,
 }
 
 /// By what the arms are compared.
@@ -72,19 +73,27 @@ pub enum Measure {
 /// A search over arms that are known by their numbers. The first arm has the default settings.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    turns: Vec<Vec<Turn>>,
+    turns: Vec<Vec<Played>>,
     known: Vec<Option<f64>>,
     /// The arm that this one is a variant of, and what differs.
     of: Vec<Option<(usize, Change)>>,
-    /// For each label of a distance, the label of its stratum. Labels beyond the end are their own.
+    /// For each level the first level of its stratum. Levels beyond the end are their own.
     joined: Vec<usize>,
-    /// The label of the distance at which the search is.
+    /// The level at which the search is.
     here: usize,
-    /// The label of the last turn.
+    /// The level of the last turn.
     last: Option<usize>,
 }
 
-/// The turns in one stratum.
+/// A turn that was played.
+#[derive(Debug, Clone, Copy)]
+struct Played {
+    turn: Turn,
+    /// Whether it ran in the stratum that its period and its skews were for.
+    tells: bool,
+}
+
+/// The turns that tell something about the arms in one stratum.
 struct Seen<'s> {
     search: &'s Search,
     /// Those of each arm.
@@ -129,38 +138,49 @@ impl Search {
     }
 
     /// The turns of an arm, at any distance.
-    pub fn turns(&self, arm: usize) -> &[Turn] {
-        &self.turns[arm]
+    pub fn turns(&self, arm: usize) -> impl ExactSizeIterator<Item = &Turn> {
+        self.turns[arm].iter().map(|played| &played.turn)
     }
 
-    /// Notes what a turn of an arm has seen.
+    /// The turns of an arm in a stratum.
+    pub fn turns_in(&self, arm: usize, stratum: usize) -> impl Iterator<Item = &Turn> {
+        self.turns(arm).filter(move |turn| self.stratum(turn.level) == self.stratum(stratum))
+    }
+
+    /// Notes what a turn of an arm has seen. It began with what the arm had found where the search was.
     pub fn seen(&mut self, arm: usize, turn: Turn) {
-        self.turns[arm].push(turn);
-        if self.last.is_none_or(|last| self.stratum(last) == self.stratum(turn.stratum)) {
-            self.here = turn.stratum;
+        let tells = self.last.is_none() || self.stratum(turn.level) == self.here();
+        self.turns[arm].push(Played { turn, tells });
+        if self.last.is_none_or(|last| self.stratum(last) == self.stratum(turn.level)) {
+            self.here = turn.level;
         }
-        self.last = Some(turn.stratum);
+        self.last = Some(turn.level);
     }
 
-    /// Joins the labels of distances that belong to one stratum: `joined` has the label of its stratum for each label.
+    /// Joins the levels that belong to one stratum: `joined` has for each level the first level of its stratum.
     pub fn join(&mut self, joined: Vec<usize>) {
         self.joined = joined;
     }
 
-    /// The stratum in which the search is.
+    /// Sets what each arm was worth to other tests, relative to the best arm.
+    pub fn know(&mut self, known: Vec<Option<f64>>) {
+        self.known = known;
+    }
+
+    /// The stratum in which the search is: its first level.
     pub fn here(&self) -> usize {
         self.stratum(self.here)
     }
 
-    /// The stratum that the label of a distance belongs to.
-    pub fn stratum(&self, label: usize) -> usize {
-        self.joined.get(label).copied().unwrap_or(label)
+    /// The stratum of a level: the first level that belongs to it.
+    pub fn stratum(&self, level: usize) -> usize {
+        self.joined.get(level).copied().unwrap_or(level)
     }
 
     fn at(&self, stratum: usize) -> Seen<'_> {
-        let here = |turn: &&Turn| self.stratum(turn.stratum) == self.stratum(stratum);
-        let turns = self.turns.iter().map(|turns| turns.iter().filter(here).copied().collect()).collect();
-        Seen { search: self, turns }
+        let here = |played: &&Played| played.tells && self.stratum(played.turn.level) == self.stratum(stratum);
+        let of_arm = |turns: &Vec<Played>| turns.iter().filter(here).map(|played| played.turn).collect();
+        Seen { search: self, turns: self.turns.iter().map(of_arm).collect() }
     }
 
     /// The arm that gets the next turn. `None` without arms.

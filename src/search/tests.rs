@@ -2,27 +2,25 @@ use super::*;
 use crate::harness::{Prefetch, StressKind};
 use crate::layout::LayoutKind;
 
-/// A simulated machine: the races per second of each arm, a factor for each stratum and which stratum each turn has.
+/// A simulated machine at one distance: the races per second of each arm.
 struct Machine<'a> {
     rates: &'a [f64],
-    factors: &'a [f64],
     random: fastrand::Rng,
 }
 
 impl Machine<'_> {
     /// A turn of 10 ms, with noise of 20 %.
     fn turn(&mut self, arm: usize) -> Turn {
-        let stratum = self.random.usize(..self.factors.len());
         let noise = 0.8 + 0.4 * self.random.f64();
-        let races = (self.rates[arm] * self.factors[stratum] * noise * 0.01).round();
-        Turn { iterations: 100_000, races: races as u64, variety: 1000.0, seconds: 0.01, stratum }
+        let races = (self.rates[arm] * noise * 0.01).round();
+        Turn { iterations: 100_000, races: races as u64, variety: 1000.0, seconds: 0.01, level: 0 }
     }
 }
 
-fn searched(rates: &[f64], factors: &[f64], turns: usize, seed: u64) -> Search {
+fn searched(rates: &[f64], turns: usize, seed: u64) -> Search {
     let mut search = Search::new();
     rates.iter().for_each(|_| search.add(None));
-    let mut machine = Machine { rates, factors, random: fastrand::Rng::with_seed(seed) };
+    let mut machine = Machine { rates, random: fastrand::Rng::with_seed(seed) };
     for _ in 0..turns {
         let arm = search.next().unwrap();
         let turn = machine.turn(arm);
@@ -44,7 +42,7 @@ impl Search {
 
 /// A turn of a second with 10,000 iterations.
 fn turn(races: u64) -> Turn {
-    Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 }
+    Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, level: 0 }
 }
 
 /// Changes of a variant.
@@ -56,7 +54,7 @@ const OFF: Change = Change { prefetch: Some(Prefetch::Off), ..NONE };
 fn the_arm_with_the_most_races_per_second_is_found() {
     let rates = [1e5, 2e5, 3e6, 4e5, 1e6, 5e5, 2.2e6, 1e5];
     for seed in 0..200 {
-        let search = searched(&rates, &[1.0], 40, seed);
+        let search = searched(&rates, 40, seed);
         assert_eq!(search.best(), (2, Measure::Races), "{seed}");
         // The best two have most of the turns, and no arm has fewer than its share of the floor.
         let turns: Vec<usize> = (0..8).map(|arm| search.turns(arm).len()).collect();
@@ -66,17 +64,18 @@ fn the_arm_with_the_most_races_per_second_is_found() {
     }
 }
 
-/// A simulated machine whose CPUs move, on which the best arm depends on the distance. `moves` gives the stratum of each turn.
+/// A simulated machine whose CPUs move, on which the best arm depends on the distance. `moves` gives the stratum of each turn. A turn with
+/// the period and the skews for the other distance has a tenth of the races.
 fn searched_by_distance(rates: [&[f64]; 2], moves: impl Fn(usize) -> usize, turns: usize, seed: u64) -> Search {
     let mut search = Search::new();
     rates[0].iter().for_each(|_| search.add(None));
-    let machine = |rates| Machine { rates, factors: &[1.0], random: fastrand::Rng::with_seed(seed) };
-    let mut machines = rates.map(machine);
+    let mut machines = rates.map(|rates| Machine { rates, random: fastrand::Rng::with_seed(seed) });
     for at in 0..turns {
         let arm = search.next().unwrap();
-        let stratum = moves(at);
-        let turn = machines[stratum].turn(arm);
-        search.seen(arm, Turn { stratum, ..turn });
+        let level = moves(at);
+        let turn = machines[level].turn(arm);
+        let races = if search.here() == level { turn.races } else { turn.races / 10 };
+        search.seen(arm, Turn { level, races, ..turn });
     }
     search
 }
@@ -87,14 +86,17 @@ const FAR: [f64; 6] = [1e5, 2e5, 1e5, 1e5, 1e6, 6e5];
 
 #[test]
 fn each_distance_has_its_own_best_arm() {
-    // The CPUs move once, move back, stay for three turns each time, or move at any turn.
-    let moves: [&dyn Fn(usize) -> usize; 4] =
-        [&|at| usize::from(at >= 40), &|at| usize::from((20..60).contains(&at)), &|at| at / 3 % 2, &|at| {
-            (at * 7 + at / 5) % 2
-        }];
-    for (kind, moves) in moves.into_iter().enumerate() {
+    // The CPUs move once, move back, stay for five turns each time, for three, or for one to three.
+    let moves: [(usize, &dyn Fn(usize) -> usize); 5] = [
+        (80, &|at| usize::from(at >= 40)),
+        (80, &|at| usize::from((20..60).contains(&at))),
+        (100, &|at| at / 5 % 2),
+        (200, &|at| at / 3 % 2),
+        (300, &|at| [0, 1, 1, 0, 0, 0, 1, 1, 1, 0, 0, 1][at % 12]),
+    ];
+    for (kind, (turns, moves)) in moves.into_iter().enumerate() {
         let right = (0..200).filter(|&seed| {
-            let search = searched_by_distance([&NEAR, &FAR], moves, 80, seed);
+            let search = searched_by_distance([&NEAR, &FAR], moves, turns, seed);
             [0, 1].map(|stratum| search.best_in(stratum)) == [2, 4].map(|best| (best, Measure::Races))
         });
         let right = right.count();
@@ -105,7 +107,7 @@ fn each_distance_has_its_own_best_arm() {
     let mut one = Search::new();
     for arm in 0..NEAR.len() {
         one.add(None);
-        search.turns(arm).iter().for_each(|turn| one.seen(arm, Turn { stratum: 0, ..*turn }));
+        search.turns(arm).for_each(|turn| one.seen(arm, Turn { level: 0, ..*turn }));
     }
     assert_eq!(one.best().0, 2);
 }
@@ -115,42 +117,47 @@ fn a_search_is_where_two_turns_in_a_row_were() {
     let mut search = Search::new();
     (0..3).for_each(|_| search.add(None));
     let mut at = |strata: &[usize]| {
-        strata.iter().for_each(|&stratum| search.seen(0, Turn { stratum, ..turn(100) }));
+        strata.iter().for_each(|&stratum| search.seen(0, Turn { level: stratum, ..turn(100) }));
         (search.here(), search.next())
     };
     assert_eq!(at(&[0]), (0, Some(1)));
     // One look elsewhere leads nowhere.
     assert_eq!(at(&[3]), (0, Some(1)));
     assert_eq!(at(&[0, 4, 3]), (0, Some(1)));
-    // Two do, and no arm but the first has a turn there.
-    assert_eq!(at(&[3]), (3, Some(1)));
-    assert_eq!(at(&[2, 2]), (2, Some(1)));
+    // Two do. They ran with what was found elsewhere, so no arm has a turn there that tells.
+    assert_eq!(at(&[3]), (3, Some(0)));
+    assert_eq!(at(&[2, 2]), (2, Some(0)));
+    assert_eq!(at(&[2]), (2, Some(1)));
     assert_eq!(search.best_in(7), (0, Measure::Variety), "nothing was seen there");
     // Every arm has its turn at a new distance, the first one too.
-    (0..3).for_each(|arm| search.seen(arm, Turn { stratum: 5, ..turn(100) }));
-    search.seen(1, Turn { stratum: 6, ..turn(900) });
-    search.seen(2, Turn { stratum: 6, ..turn(100) });
+    (0..2).for_each(|arm| search.seen(arm, Turn { level: 6, ..turn(100) }));
     assert_eq!((search.here(), search.next()), (6, Some(0)));
+    search.seen(1, Turn { level: 6, ..turn(900) });
+    search.seen(2, Turn { level: 6, ..turn(100) });
+    assert_eq!((search.here(), search.next()), (6, Some(0)));
+    assert_eq!((search.turns(1).len(), search.turns_in(1, 6).count(), search.turns_in(1, 5).count()), (2, 2, 0));
     assert!(search.joining(&[(1, OFF)], true).is_empty(), "arm 0 had no turn here");
-    search.seen(0, Turn { stratum: 6, ..turn(100) });
+    search.seen(0, Turn { level: 6, ..turn(100) });
     assert_eq!(search.joining(&[(1, OFF)], true), [0]);
 }
 
 #[test]
-fn labels_of_one_stratum_are_joined() {
+fn levels_of_one_stratum_are_joined() {
     let mut search = Search::new();
     (0..2).for_each(|_| search.add(None));
     let seen = |search: &mut Search, all: &[(usize, u64, usize)]| {
-        all.iter().for_each(|&(arm, races, stratum)| search.seen(arm, Turn { stratum, ..turn(races) }));
+        all.iter().for_each(|&(arm, races, stratum)| search.seen(arm, Turn { level: stratum, ..turn(races) }));
     };
-    seen(&mut search, &[(0, 1000, 0), (0, 1000, 1), (1, 100, 0), (1, 4000, 1)]);
+    seen(&mut search, &[(0, 1000, 0), (1, 100, 0), (0, 1, 1), (0, 1, 1), (0, 1000, 1), (1, 4000, 1)]);
     assert_eq!([0, 1].map(|stratum| search.best_in(stratum).0), [0, 1]);
     assert_eq!(search.at(0).values().1[1].0, 100.0);
+    assert_eq!([0, 1].map(|arm| search.turns_in(arm, 1).count()), [3, 1]);
     search.join(vec![0, 0]);
+    assert_eq!([0, 1].map(|arm| search.turns_in(arm, 1).count()), [4, 2]);
     // The first turn of an arm does not count if there is another.
     assert_eq!(search.at(0).values().1[1].0, 4000.0);
     assert_eq!((search.best_in(0), search.best_in(1)), ((1, Measure::Races), (1, Measure::Races)));
-    assert_eq!([0, 1, 2].map(|label| search.stratum(label)), [0, 0, 2]);
+    assert_eq!([0, 1, 2].map(|level| search.stratum(level)), [0, 0, 2]);
     seen(&mut search, &[(0, 10, 0), (0, 10, 1)]);
     assert_eq!(search.here(), 0);
 }
@@ -162,11 +169,11 @@ fn a_first_turn_that_still_looks_for_its_settings_does_not_decide() {
     let right = (0..100).filter(|&seed| {
         let mut search = Search::new();
         rates.iter().for_each(|_| search.add(None));
-        let mut machine = Machine { rates: &rates, factors: &[1.0], random: fastrand::Rng::with_seed(seed) };
+        let mut machine = Machine { rates: &rates, random: fastrand::Rng::with_seed(seed) };
         for _ in 0..20 {
             let arm = search.next().unwrap();
             let turn = machine.turn(arm);
-            let looks = arm == 2 && search.turns(arm).is_empty();
+            let looks = arm == 2 && search.turns(arm).len() == 0;
             search.seen(arm, Turn { races: if looks { turn.races / 4 } else { turn.races }, ..turn });
         }
         search.best().0 == 2
@@ -180,7 +187,7 @@ fn a_first_turn_that_still_looks_for_its_settings_does_not_decide() {
         .map(|_| {
             let arm = search.next().unwrap();
             let races = [1000, 10, 900][arm];
-            search.seen(arm, Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, stratum: 0 });
+            search.seen(arm, Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, level: 0 });
             arm
         })
         .collect();
@@ -190,7 +197,7 @@ fn a_first_turn_that_still_looks_for_its_settings_does_not_decide() {
 /// Runs of one machine choose alike: of seven arms that are equally good, the first.
 #[test]
 fn chance_does_not_choose_among_equal_arms() {
-    let first = (0..200).filter(|&seed| searched(&[1e5; 7], &[1.0], 30, seed).best().0 == 0).count();
+    let first = (0..200).filter(|&seed| searched(&[1e5; 7], 30, seed).best().0 == 0).count();
     assert!(first >= 196, "{first} of 200");
 }
 
@@ -200,7 +207,7 @@ fn a_large_difference_is_taken_however_much_the_turns_spread() {
     let mut search = Search::new();
     (0..2).for_each(|_| search.add(None));
     for (arm, races) in [(0, 0), (0, 400), (0, 1600), (0, 1000), (1, 0), (1, 1800), (1, 2900), (1, 700)] {
-        search.seen(arm, Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, stratum: 0 });
+        search.seen(arm, Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, level: 0 });
     }
     let values = search.values().1;
     assert!(values[0].1 > 0.3 * values[0].0, "{values:?}");
@@ -211,14 +218,14 @@ fn a_large_difference_is_taken_however_much_the_turns_spread() {
 fn a_small_difference_leaves_the_first_arm() {
     for (rate, chosen) in [(1.05e6, 0), (1.5e6, 1)] {
         for seed in 0..50 {
-            assert_eq!(searched(&[1e6, rate], &[1.0], 40, seed).best().0, chosen, "{rate}");
+            assert_eq!(searched(&[1e6, rate], 40, seed).best().0, chosen, "{rate}");
         }
     }
 }
 
 #[test]
 fn without_races_the_arms_are_worth_what_others_say_or_their_variety() {
-    let quiet = |variety| Turn { iterations: 1000, races: 0, variety, seconds: 1.0, stratum: 0 };
+    let quiet = |variety| Turn { iterations: 1000, races: 0, variety, seconds: 1.0, level: 0 };
     let mut search = Search::new();
     [None, None, None].into_iter().for_each(|known| search.add(known));
     assert_eq!(search.best(), (0, Measure::Variety));
@@ -263,10 +270,11 @@ fn the_measured_rate_of_the_chosen_arm_is_not_the_one_that_chose_it() {
         for arm in 0..10 {
             search.add(None);
             let races = count(2000);
-            search.seen(arm, Turn { iterations: 2000, races, variety: 0.0, seconds: 1.0, stratum: 0 });
+            search.seen(arm, Turn { iterations: 2000, races, variety: 0.0, seconds: 1.0, level: 0 });
         }
-        let best = (0..10).max_by_key(|&arm| search.turns(arm)[0].races).unwrap();
-        too_high += u32::from(search.turns(best)[0].races as f64 > rate * 2000.0);
+        let races = |arm: usize| search.turns(arm).next().unwrap().races;
+        let best = (0..10).max_by_key(|&arm| races(arm)).unwrap();
+        too_high += u32::from(races(best) as f64 > rate * 2000.0);
         let interval = crate::stats::interval(count(trials), trials).unwrap();
         covered += u32::from(interval.low <= rate && rate <= interval.high);
     }
@@ -322,10 +330,13 @@ fn what_was_given_is_not_varied() {
 #[test]
 fn knowledge_is_of_the_same_cpus_in_the_same_order() {
     let mut knowledge = Knowledge::default();
-    knowledge.learn(&[0, 1], Arm::FIRST, 0.5);
-    knowledge.learn(&[0, 1], Arm::FIRST, 1.0);
-    assert_eq!(knowledge.value(&[0, 1], Arm::FIRST), Some(0.75));
-    assert_eq!(knowledge.value(&[1, 0], Arm::FIRST), None);
+    knowledge.learn(&[0, 1], Arm::FIRST, None, 0.5);
+    knowledge.learn(&[0, 1], Arm::FIRST, Some(30.0), 1.0);
+    assert_eq!(knowledge.value(&[0, 1], Arm::FIRST, None), Some(0.75));
+    assert_eq!(knowledge.value(&[1, 0], Arm::FIRST, None), None);
+    // What was learned at a distance counts there, and all where nothing was.
+    let at = |ns| knowledge.value(&[0, 1], Arm::FIRST, Some(ns));
+    assert_eq!([at(31.0), at(170.0)], [Some(1.0), Some(0.75)]);
     let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, reach: 1, distance_ns: None };
     knowledge.choose(&[0, 1], "a", chosen);
     assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (Some(chosen), None));
@@ -374,7 +385,7 @@ fn joining(search: &Search, open: &[(usize, Change)], short: bool) -> Vec<(usize
 fn the_variants_of_promising_arms_join_the_best_one_first() {
     let mut search = Search::new();
     (0..4).for_each(|_| search.add(None));
-    let turn = |races| Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, stratum: 0 };
+    let turn = |races| Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, level: 0 };
     let seen = |search: &mut Search, turns: &[(usize, u64)]| {
         turns.iter().for_each(|&(arm, races)| search.seen(arm, turn(races)));
     };
@@ -526,7 +537,7 @@ fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
         let (mut kinds, mut varied) = (vec![0, 1, 2, 3], Vec::new());
         let mut search = Search::new();
         kinds.iter().for_each(|_| search.add(None));
-        let mut machine = Machine { rates: &rates, factors: &[1.0], random: fastrand::Rng::with_seed(seed) };
+        let mut machine = Machine { rates: &rates, random: fastrand::Rng::with_seed(seed) };
         for at in 0..30 {
             let open: Vec<_> =
                 (0..search.arms()).map(|arm| (arm, LONGER)).filter(|(arm, _)| !varied.contains(arm)).collect();

@@ -376,7 +376,7 @@ fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
         None => {
             let high = |iterations| interval(0, iterations).map(|interval| interval.high);
             let run = if swept.len() > 1 { " of a run" } else { "" };
-            let whole = swept.iter().filter_map(|(_, result)| high(result.iterations)).fold(0.0, f64::max);
+            let whole = swept.iter().filter_map(|(_, result)| high(result.paced())).fold(0.0, f64::max);
             let bound = high(least).map_or(String::new(), |bound| {
                 format!(
                     ", so each has its own bound of the rate, at most {bound:.1e}. The bound of all skews{run} together is smaller: \

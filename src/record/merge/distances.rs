@@ -64,8 +64,17 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
     let by_time = Weights(a.elapsed_s, b.elapsed_s);
     let by_iterations = Weights(a.iterations as f64, b.iterations as f64);
     let (low_ns, high_ns) = (a.low_ns.min(b.low_ns), a.high_ns.max(b.high_ns));
-    // A side that counted nothing has no window, and the sum has that of the other.
-    let without_counts = a.iterations == 0 || b.iterations == 0;
+    let repeats = [a.as_repeats(), b.as_repeats()].concat();
+    // A side that counted nothing has no period and no window.
+    let (period_ns, skews, last_writers) = match (a.iterations, b.iterations) {
+        (0, _) => (b.period_ns, b.skews, b.last_writers),
+        (_, 0) => (a.period_ns, a.skews, a.last_writers),
+        _ => (
+            a.period_ns.zip(b.period_ns).map(|(a, b)| by_iterations.mean(a, b)),
+            add_skews(a.skews, b.skews)?,
+            add_last_writers(a.last_writers, b.last_writers)?,
+        ),
+    };
     Ok(StratumRecord {
         // Rounding may lead out of the range.
         ns: by_time.mean(a.ns.ln(), b.ns.ln()).exp().max(low_ns).min(high_ns),
@@ -74,17 +83,13 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
         looks: plus(a.looks, b.looks, "the looks")?,
         elapsed_s: a.elapsed_s + b.elapsed_s,
         in_batches_s: a.in_batches_s + b.in_batches_s,
-        period_ns: a.period_ns.zip(b.period_ns).map(|(a, b)| by_iterations.mean(a, b)),
+        period_ns,
         iterations: plus(a.iterations, b.iterations, "a distance's iterations")?,
         matches: plus_if_both(a.matches, b.matches, "a distance's matches")?,
         races: plus(a.races, b.races, "a distance's races")?,
-        repeats: [a.as_repeats(), b.as_repeats()].concat(),
-        skews: if without_counts { [a.skews, b.skews].concat() } else { add_skews(a.skews, b.skews)? },
-        last_writers: if without_counts {
-            [a.last_writers, b.last_writers].concat()
-        } else {
-            add_last_writers(a.last_writers, b.last_writers)?
-        },
+        repeats,
+        skews,
+        last_writers,
         // The spread of a sum is that between its parts. `compute` gives the rate and its interval.
         rate: a.rate,
         interval: a.interval,

@@ -565,6 +565,21 @@ fn by_skew(result: &ScenarioResult, problems: &mut Problems) {
     problems.each("skews", skews, |problems, skew| {
         by_outcome(&skew.outcomes, [skew.iterations, skew.races], outcomes, problems);
     });
+    // The parts of a run whose settings followed the distance.
+    let parts = || result.distances.iter().flat_map(|distances| &distances.settings);
+    let of_pace = |pace: &str| {
+        sum(parts().filter(|part| part.pace.as_deref() == Some(pace)).map(|part| part.iterations)).unwrap_or(u64::MAX)
+    };
+    let all_free = if result.pace.mode == "free" { iterations } else { 0 };
+    let ran_free = free.as_ref().map_or(all_free, |free| free.iterations);
+    let counted =
+        [("free", "free", "ran free", ran_free), ("paced", "skews", "were paced", iterations.saturating_sub(ran_free))];
+    for (pace, field, words, all) in counted {
+        let of_parts = of_pace(pace);
+        if of_parts > all {
+            problems.say(field, format!("has {all} iterations; {of_parts} of the parts in settings {words}"));
+        }
+    }
     problems.within("free", |problems| {
         free.iter().for_each(|free| by_outcome(&free.outcomes, [free.iterations, free.races], outcomes, problems));
     });
