@@ -457,7 +457,7 @@ fn the_window_of_a_run_that_changed_its_pace_is_that_of_its_paced_parts() {
     nothing.outcomes.clear();
     nothing.skews.clear();
     nothing.last_writers.clear();
-    let sum = of_parts(&[&nothing, &free, &paced]);
+    let sum = of_parts(&[&nothing, &paced, &free]);
     assert_eq!(record::problems(&sum), Vec::<String>::new());
     assert_eq!(sum.results[1].free.as_ref().unwrap().outcomes, all);
     assert_eq!(sum.results[1].looked().0, free.looked().0 + paced.looked().0);

@@ -157,21 +157,14 @@ pub(super) fn explore<'a>(
     if explorer.candidates.len() < 2 {
         return Ok(None);
     }
-    let begun = Instant::now();
-    while explorer.goes_on(begun.elapsed()) && !interrupt.load(Ordering::Relaxed) {
-        let lap = Instant::now();
-        let here = explorer.search.here();
-        if let Some(known) = explorer.known(here, &knowledge()) {
-            return explorer.finish(begun.elapsed(), Some(known), &mut knowledge()).map(Some);
-        }
+    let mut before = Instant::now();
+    let play = |explorer: &mut Explorer<'_, 'a>, next| {
         explorer.guess_periods()?;
-        explorer.vary(explorer.had(here, VARIANTS_AFTER))?;
-        explorer.recall(here, &knowledge());
-        let Some(next) = explorer.search.next() else { break };
         explorer.turn(next, watch)?;
-        explorer.spend(lap.elapsed());
-    }
-    explorer.finish(begun.elapsed(), None, &mut knowledge()).map(Some)
+        let now = Instant::now();
+        Ok(now - std::mem::replace(&mut before, now))
+    };
+    explorer.search(&searching.knowledge, play).map(Some)
 }
 
 /// Settings that are tried.
@@ -258,6 +251,31 @@ struct Explorer<'e, 'a> {
 }
 
 impl<'a> Explorer<'_, 'a> {
+    /// Searches. `play` runs a turn of a candidate and returns the time since the turn before.
+    fn search(
+        mut self,
+        knowledge: &Mutex<Knowledge>,
+        mut play: impl FnMut(&mut Self, usize) -> Result<Duration>,
+    ) -> Result<Explored<'a>> {
+        let knowledge = || knowledge.lock().expect("no thread panics while holding this lock");
+        let mut elapsed = Duration::ZERO;
+        let mut known = None;
+        while self.goes_on(elapsed) && !self.interrupt.load(Ordering::Relaxed) {
+            let here = self.search.here();
+            known = self.known(here, &knowledge());
+            if known.is_some() {
+                break;
+            }
+            self.vary(self.had(here, VARIANTS_AFTER))?;
+            self.recall(here, &knowledge());
+            let Some(next) = self.search.next() else { break };
+            let time = play(&mut self, next)?;
+            self.spend(time);
+            elapsed += time;
+        }
+        self.finish(elapsed, known, &mut knowledge())
+    }
+
     /// Whether the search goes on: it had neither its time in the stratum where it is, nor all of its time.
     fn goes_on(&self, elapsed: Duration) -> bool {
         self.spent(self.search.here()) < self.time.here && elapsed < self.time.most
@@ -844,6 +862,60 @@ pub(super) mod tests {
         assert!(!goes_on(&explorer, 399));
         let shares = [0.49, 0.51].map(|share| explorer.had(0, share));
         assert_eq!((shares, explorer.had(1, 0.1), explorer.spent(2)), ([true, true], false, ms(200)));
+    }
+
+    /// A simulated machine: the distance in each millisecond, and the best arm of those that a search begins with at it. Turns take a
+    /// millisecond, and one that began with what was found at another distance has a tenth of the races.
+    #[test]
+    fn a_search_on_a_machine_whose_cpus_move() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let base = experiment(&scenario, time(1000), &searching);
+        let measured = Measured { counters: &[], edges: None };
+        let flag = AtomicBool::new(false);
+        let all = search::arms(&Allowed::all());
+        let known = Chosen { arm: all[10], period_ticks: 0.0, reach: 1, distance_ns: Some(60.0) };
+        // The numbers of turns, of the chosen arm, and its distance.
+        let found = |distance: &dyn Fn(u64) -> f64| {
+            let mut memory = Memory::default();
+            let knowledge = Mutex::new(Knowledge::default());
+            knowledge.lock().unwrap().choose(&base.placement.cpus, &scenario.sha256, known);
+            let mut turns = 0;
+            let explored = explorer(&base, &measured, &mut memory, &flag).search(&knowledge, |explorer, number| {
+                let ns = distance(turns);
+                turns += 1;
+                let best = if ns < 40.0 { all[2] } else { all[7] };
+                let is_tuned =
+                    explorer.levels.typical_in(explorer.search.here()).is_none_or(|at| (at - ns).abs() < 9.0);
+                let races = if explorer.candidates[number].arm == best { 9000 } else { 1000 };
+                let races = if is_tuned { races } else { races / 10 };
+                let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: 1e-3, level: 0 };
+                explorer.note((number, Tuned::begin(None)), Some(Nanos(ns)), turn);
+                Ok(Duration::from_millis(1))
+            });
+            let Explored { chosen, record, .. } = explored.unwrap();
+            let record = record.unwrap();
+            assert_eq!(record.arms.iter().map(|arm| arm.turns as u64).sum::<u64>(), turns);
+            assert!((record.elapsed_s - turns as f64 / 1e3).abs() < 1e-9);
+            assert_eq!((record.arms[record.chosen].group, record.distance_ns), (chosen.arm.group, chosen.distance_ns));
+            (turns, all.iter().position(|arm| *arm == chosen.arm).unwrap(), chosen.distance_ns.unwrap().round())
+        };
+        assert_eq!(found(&|_| 28.0), (200, 2, 28.0));
+        assert_eq!(found(&|at| if at < 90 { 28.0 } else { 175.0 }), (290, 7, 175.0));
+        // A look that was disturbed.
+        assert_eq!(found(&|at| if at % 50 == 49 { 900.0 } else { 28.0 }), (204, 2, 28.0));
+        // The CPUs move all the time. It has its time at one distance, or nowhere.
+        assert_eq!(found(&|at| [28.0, 175.0, 28.0, 450.0][at as usize / 20 % 4]), (380, 2, 28.0));
+        assert_eq!(found(&|at| [28.0, 175.0, 900.0][at as usize / 20 % 3]).0, 400);
+        // It gets to a distance for which an earlier search has chosen.
+        assert_eq!(found(&|at| if at < 90 { 28.0 } else { 60.0 }), (92, 10, 60.0));
+        assert_eq!(found(&|_| 60.0), (1, 10, 60.0));
+        flag.store(true, Ordering::Relaxed);
+        let knowledge = Mutex::new(Knowledge::default());
+        let mut memory = Memory::default();
+        let stopped =
+            explorer(&base, &measured, &mut memory, &flag).search(&knowledge, |_, _| panic!("a turn")).unwrap();
+        assert_eq!(stopped.chosen.arm, Arm::FIRST);
     }
 
     /// What an earlier search chose for a distance is used when the CPUs get there, and stays.

@@ -14,7 +14,8 @@
 //!
 //! Words: a *look* is one decision about the period, after a few batches. A period is *kept* if the threads keep up
 //! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter
-//! trial periods, its *rungs*. Rungs of two ladders are the same if the same power of 1/`RUNG` is nearest to them.
+//! trial periods, its *rungs*. They are powers of 1/`RUNG`, the same in all ladders of all runs: where several periods are about as good, two
+//! runs choose the same one or neighbours. A rung that is the longest period is taken for the power that is nearest to it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -153,6 +154,13 @@ impl Past {
 /// The power of 1/[`RUNG`] nearest to a period, which is at least a tick.
 fn rung_of(period: f64) -> u64 {
     whole((period.ln() / -RUNG.ln()).round())
+}
+
+/// The shortest rung that is no shorter than a period of at least a tick.
+fn rung_above(period: f64) -> f64 {
+    // A period that is a rung itself may differ from it by rounding.
+    const ROUNDING: f64 = 1e-6;
+    RUNG.powf(-(period.ln() / -RUNG.ln() - ROUNDING).ceil())
 }
 
 /// Totals since the last look.
@@ -320,8 +328,9 @@ impl PeriodControl {
         self.ladder((far * kept).min(self.longest), kept)
     }
 
-    /// Starts a ladder: tries all periods from `from` down to a share of `kept`. Returns the first of them.
+    /// Starts a ladder: tries all rungs from the one above `from` down to a share of `kept`. Returns the first of them.
     fn ladder(&mut self, from: f64, kept: f64) -> f64 {
+        let from = rung_above(from).min(self.longest);
         self.waited = 0;
         self.past.values_mut().for_each(Past::fade);
         self.past.retain(|_, past| past.batches >= 1.0);
@@ -426,6 +435,32 @@ mod tests {
         }
     }
 
+    /// Around the best period the races per tick hardly differ, but the races per iteration do.
+    #[test]
+    fn runs_that_begin_with_other_periods_choose_the_same_one() {
+        let machine = |_, period: f64| {
+            let late = if period < 70.0 { 0.9 } else { 0.0 };
+            let from_best = (period / 100.0).ln();
+            (late, whole(1000.0 * period * (-from_best * from_best).exp()))
+        };
+        let chosen = |start: f64| {
+            let periods = run(start, 4000, machine);
+            periods[periods.len() * 3 / 4]
+        };
+        let first = chosen(80.0);
+        assert!((85.0..118.0).contains(&first), "{first}");
+        for start in [83.0, 90.0, 101.0, 131.0, 300.0] {
+            assert!((chosen(start) / first - 1.0).abs() < 1e-9, "{start}: {} and {first}", chosen(start));
+        }
+        for period in [1.0, 83.0, 100.0, 5000.0] {
+            let rung = rung_above(period);
+            assert!((period..period / RUNG).contains(&(rung * (1.0 + 1e-9))), "{period} {rung}");
+            assert!(
+                (rung_above(rung * (1.0 + 1e-12)) / rung - 1.0).abs() < 1e-9 && rung_of(rung) == rung_of(rung * 1.05)
+            );
+        }
+    }
+
     #[test]
     fn a_slow_regime_is_left_for_a_fast_one_behind_it() {
         // Between 70 and 200 no period can be kept. Below and above it can, with a few late instances.
@@ -477,11 +512,12 @@ mod tests {
 
     #[test]
     fn batches_that_differ_by_chance_do_not_choose_the_period() {
-        // The ladders themselves cost a twentieth. When a ladder's own batches decided alone, the mean was 0.878.
+        // The ladders themselves cost a twentieth, and the rungs beside the peak a fiftieth. When a ladder's own batches decided alone, the
+        // mean was 0.878.
         let all: Vec<f64> = (0..200).map(yielded).collect();
         let mean = all.iter().sum::<f64>() / 200.0;
         let least = all.iter().copied().fold(1.0, f64::min);
-        assert!(mean > 0.91 && least > 0.82, "{mean}, {least}");
+        assert!(mean > 0.895 && least > 0.81, "{mean}, {least}");
     }
 
     /// Where nothing races a ladder is short: it has lost batches, whose zeros say little.
