@@ -1,5 +1,8 @@
 //! The search over settings at the beginning of a run: turns of some milliseconds, each with other settings.
 //!
+//! A turn keeps to the shortest period, and a measurement looks for the one with the most races. So in a long search the arms that may be
+//! the best are measured at the end as the run would: its finals.
+//!
 //! If the hypervisor moves the CPUs meanwhile, the search begins again at the new distance, and goes on where it was if they come
 //! back. It ends once it had its time at one distance.
 
@@ -8,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::request::{Choice, Experiment, PaceChoice};
-use super::run::{Measured, job, settings, sweep, units};
+use super::run::{Measured, job, planned, settings, sweep, units};
 use crate::error::Result;
 use crate::harness::{self, Adapt, Limits, Measurement, Memory, RunPlan, SkewTally, Tally};
 use crate::machine::Clock;
@@ -31,6 +34,11 @@ const LEAST_TURNS: u32 = 6;
 const VARIANTS_AFTER: f64 = 0.5;
 /// Share of its time at a distance after which a search knows what is good there, if it ends at another one.
 const KNOWN_AFTER: f64 = 0.5;
+/// Share of the time at a distance for the finals, the most arms in them, and the shortest one: a measurement needs this long to find its
+/// period and its skews.
+const FINALS: f64 = 0.25;
+const FINALISTS: u32 = 3;
+const LEAST_FINAL: Duration = Duration::from_millis(60);
 /// The most time of a search whose CPUs move, in units of the time that it has at one distance.
 const MOVED: f64 = 2.0;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
@@ -83,6 +91,16 @@ pub(super) struct Time {
 impl Time {
     fn new(here: Duration, most: Duration) -> Time {
         Time { here: here.min(most), most: here.mul_f64(MOVED).min(most) }
+    }
+
+    /// The time of a final, if there is enough.
+    fn of_final(self) -> Option<Duration> {
+        Some(self.here.mul_f64(FINALS) / FINALISTS).filter(|time| *time >= LEAST_FINAL)
+    }
+
+    /// The time for turns at one distance.
+    fn of_turns(self) -> Duration {
+        self.here.saturating_sub(self.of_final().unwrap_or_default() * FINALISTS)
     }
 }
 
@@ -150,6 +168,7 @@ pub(super) fn explore<'a>(
         level: 0,
         spent: Vec::new(),
         time,
+        finals: Vec::new(),
     };
     for arm in search::arms(&explorer.allowed) {
         explorer.add(arm, None)?;
@@ -159,8 +178,13 @@ pub(super) fn explore<'a>(
     }
     let mut before = Instant::now();
     let play = |explorer: &mut Explorer<'_, 'a>, next| {
-        explorer.guess_periods()?;
-        explorer.turn(next, watch)?;
+        match next {
+            Play::Turn(number) => {
+                explorer.guess_periods()?;
+                explorer.turn(number, watch)?;
+            }
+            Play::Final(number, time) => explorer.run_final(number, time, watch)?,
+        }
         let now = Instant::now();
         Ok(now - std::mem::replace(&mut before, now))
     };
@@ -178,6 +202,8 @@ struct Candidate<'a> {
     iterations: u64,
     races: u64,
     elapsed: Duration,
+    /// The number of its finals.
+    finals: usize,
 }
 
 impl Candidate<'_> {
@@ -233,6 +259,15 @@ impl Tuned {
     }
 }
 
+/// What the search does next.
+#[derive(Debug, Clone, Copy)]
+enum Play {
+    /// A turn of a candidate.
+    Turn(usize),
+    /// A final of a candidate, which takes this time.
+    Final(usize, Duration),
+}
+
 struct Explorer<'e, 'a> {
     base: &'e Experiment<'a>,
     allowed: Allowed,
@@ -248,6 +283,8 @@ struct Explorer<'e, 'a> {
     /// The time of the search at each level.
     spent: Vec<Duration>,
     time: Time,
+    /// The finals so far: the candidate, its races per second, and whether the CPUs were where it is for.
+    finals: Vec<(usize, f64, bool)>,
 }
 
 impl<'a> Explorer<'_, 'a> {
@@ -255,7 +292,7 @@ impl<'a> Explorer<'_, 'a> {
     fn search(
         mut self,
         knowledge: &Mutex<Knowledge>,
-        mut play: impl FnMut(&mut Self, usize) -> Result<Duration>,
+        mut play: impl FnMut(&mut Self, Play) -> Result<Duration>,
     ) -> Result<Explored<'a>> {
         let knowledge = || knowledge.lock().expect("no thread panics while holding this lock");
         let mut elapsed = Duration::ZERO;
@@ -269,16 +306,42 @@ impl<'a> Explorer<'_, 'a> {
             self.vary(self.had(here, VARIANTS_AFTER))?;
             self.recall(here, &knowledge());
             let Some(next) = self.search.next() else { break };
-            let time = play(&mut self, next)?;
+            let time = play(&mut self, Play::Turn(next))?;
             self.spend(time);
             elapsed += time;
+        }
+        let (here, time) = (self.search.here(), self.time.of_final());
+        if let (None, Some(time), true) = (known, time, self.spent(here) >= self.time.of_turns()) {
+            for finalist in self.finalists(here) {
+                if self.interrupt.load(Ordering::Relaxed) {
+                    break;
+                }
+                let time = play(&mut self, Play::Final(finalist, time))?;
+                self.spend(time);
+                elapsed += time;
+            }
         }
         self.finish(elapsed, known, &mut knowledge())
     }
 
+    /// The candidates of the finals in a stratum. A measurement finds its period, so those that differ in it alone are one. None if
+    /// there is nothing to decide.
+    fn finalists(&self, stratum: usize) -> Vec<usize> {
+        let settings = |number: usize| Arm { stretch: 1, ..self.candidates[number].arm };
+        let mut finalists: Vec<usize> = Vec::new();
+        for number in self.search.contenders(stratum) {
+            if finalists.len() < FINALISTS as usize
+                && finalists.iter().all(|&finalist| settings(finalist) != settings(number))
+            {
+                finalists.push(number);
+            }
+        }
+        if finalists.len() > 1 { finalists } else { Vec::new() }
+    }
+
     /// Whether the search goes on: it had neither its time in the stratum where it is, nor all of its time.
     fn goes_on(&self, elapsed: Duration) -> bool {
-        self.spent(self.search.here()) < self.time.here && elapsed < self.time.most
+        self.spent(self.search.here()) < self.time.of_turns() && elapsed < self.time.most
     }
 
     /// What an earlier search has chosen in a stratum, if the CPUs have moved there. A window has what was chosen for its code.
@@ -314,6 +377,7 @@ impl<'a> Explorer<'_, 'a> {
             iterations: 0,
             races: 0,
             elapsed: Duration::ZERO,
+            finals: 0,
         });
         Ok(())
     }
@@ -413,6 +477,61 @@ impl<'a> Explorer<'_, 'a> {
         Ok(())
     }
 
+    /// Runs a final of a candidate: a measurement as that of the run, but for its length.
+    fn run_final(&mut self, number: usize, time: Duration, watch: &mut dyn FnMut(&Tally)) -> Result<()> {
+        let Tuned { period, reach, .. } = self.tuned(number, self.search.here());
+        let candidate = &self.candidates[number];
+        let experiment = Experiment { searched_period: period, reach, ..candidate.experiment.clone() };
+        let limits = Limits { duration: Some(time), ..Limits::default() };
+        let (job, plan) = planned(&experiment, self.measured, self.memory, self.interrupt)?;
+        let plan = RunPlan { limits, ..plan };
+        let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
+        let stress = stress.transpose()?;
+        let measurement = harness::run_in(self.memory, job, &plan, self.interrupt, &mut |_| ())?;
+        drop(stress);
+        watch(&measurement.tally);
+        let races = harness::races(&self.base.scenario.program, &measurement.tally.outcomes());
+        let period = plan.pace.is_paced().then(|| units(&experiment).ticks(measurement.period).max(Ticks(1)));
+        let distances = measurement.distances.as_ref();
+        let distance = distances.and_then(|distances| distances.last.or(distances.first));
+        let (iterations, elapsed) = (measurement.tally.iterations, measurement.elapsed);
+        self.note_final((number, period), distance, (iterations, races, elapsed));
+        Ok(())
+    }
+
+    /// Notes what a final of a candidate has counted, and the period that it has found.
+    fn note_final(
+        &mut self,
+        (number, period): (usize, Option<Ticks>),
+        distance: Option<Nanos>,
+        (iterations, races, elapsed): (u64, u64, Duration),
+    ) {
+        let here = self.search.here();
+        if let Some(Nanos(ns)) = distance {
+            self.level = self.levels.level(ns);
+            self.search.join(self.levels.joined());
+        }
+        let is_here = self.search.stratum(self.level) == self.search.stratum(here);
+        let tuned = self.tuned(number, here);
+        if is_here && iterations > 0 {
+            self.candidates[number].tune(self.level, Tuned { period, ..tuned });
+        }
+        let candidate = &mut self.candidates[number];
+        candidate.iterations += iterations;
+        candidate.races += races;
+        candidate.elapsed += elapsed;
+        candidate.finals += 1;
+        self.finals.push((number, races as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE), is_here));
+    }
+
+    /// The best candidate in a stratum: the winner of the finals, if they were all run there.
+    fn best_in(&self, stratum: usize) -> usize {
+        let ran_here = stratum == self.search.here() && self.finals.iter().all(|(_, _, is_here)| *is_here);
+        let finals: Vec<(usize, f64)> = self.finals.iter().map(|&(number, rate, _)| (number, rate)).collect();
+        let winner = self.search.winner(&finals).filter(|_| ran_here);
+        winner.unwrap_or_else(|| self.search.best_in(stratum).0)
+    }
+
     /// Notes what a turn of a candidate has found and seen. If the look at the distance was lost, the last one counts.
     fn note(&mut self, (number, tuned): (usize, Tuned), distance: Option<Nanos>, turn: Turn) {
         let here = self.search.here();
@@ -451,7 +570,7 @@ impl<'a> Explorer<'_, 'a> {
         strata.sort_unstable();
         strata.dedup();
         let here = self.search.here();
-        let ended_here = self.had(here, 1.0);
+        let ended_here = self.spent(here) >= self.time.of_turns();
         strata.sort_by_key(|&stratum| (stratum != here || !ended_here, std::cmp::Reverse(self.spent(stratum))));
         if strata.is_empty() { vec![here] } else { strata }
     }
@@ -498,16 +617,17 @@ impl<'a> Explorer<'_, 'a> {
 
     /// What was tried of an arm. The settings are chosen in the stratum `answer`.
     fn arm_record(&self, number: usize, answer: usize) -> ArmRecord {
-        let Candidate { arm, experiment, iterations, races, elapsed, .. } = &self.candidates[number];
+        let Candidate { arm, experiment, iterations, races, elapsed, finals, .. } = &self.candidates[number];
         let turns = self.search.turns(number).len();
         let here = || self.search.turns_in(number, answer);
+        let is_mixed = here().count() < turns;
         let period = self.tuned(number, answer).period.filter(|_| here().next().is_some());
         ArmRecord {
-            turns,
+            turns: turns + finals,
             iterations: *iterations,
             races: *races,
             elapsed_s: elapsed.as_secs_f64(),
-            at_distance: (here().count() < turns).then(|| TurnsRecord {
+            at_distance: is_mixed.then(|| TurnsRecord {
                 turns: here().count(),
                 iterations: here().map(|turn| turn.iterations).sum(),
                 races: here().map(|turn| turn.races).sum(),
@@ -520,7 +640,7 @@ impl<'a> Explorer<'_, 'a> {
 
     /// The best settings in a stratum.
     fn chosen(&self, stratum: usize) -> Chosen {
-        let number = self.search.best_in(stratum).0;
+        let number = self.best_in(stratum);
         let Tuned { period, reach, .. } = self.tuned(number, stratum);
         Chosen {
             arm: self.candidates[number].arm,
@@ -752,8 +872,20 @@ pub(super) mod tests {
         let (candidates, spent) = (Vec::new(), Vec::new());
         let time = Time::new(Duration::from_millis(200), Duration::from_secs(1));
         let interrupt = flag;
-        let mut explorer =
-            Explorer { base, allowed, measured, memory, interrupt, search, candidates, levels, level: 0, spent, time };
+        let mut explorer = Explorer {
+            base,
+            allowed,
+            measured,
+            memory,
+            interrupt,
+            search,
+            candidates,
+            levels,
+            level: 0,
+            spent,
+            time,
+            finals: Vec::new(),
+        };
         for arm in search::arms(&Allowed::all()) {
             explorer.add(arm, None).unwrap();
         }
@@ -881,7 +1013,8 @@ pub(super) mod tests {
             let knowledge = Mutex::new(Knowledge::default());
             knowledge.lock().unwrap().choose(&base.placement.cpus, &scenario.sha256, known);
             let mut turns = 0;
-            let explored = explorer(&base, &measured, &mut memory, &flag).search(&knowledge, |explorer, number| {
+            let explored = explorer(&base, &measured, &mut memory, &flag).search(&knowledge, |explorer, play| {
+                let Play::Turn(number) = play else { panic!("there is no time for a final") };
                 let ns = distance(turns);
                 turns += 1;
                 let best = if ns < 40.0 { all[2] } else { all[7] };
@@ -916,6 +1049,69 @@ pub(super) mod tests {
         let stopped =
             explorer(&base, &measured, &mut memory, &flag).search(&knowledge, |_, _| panic!("a turn")).unwrap();
         assert_eq!(stopped.chosen.arm, Arm::FIRST);
+    }
+
+    /// In turns, at the shortest period, some arms seem as good as others that are better in a measurement.
+    #[test]
+    fn the_best_of_a_long_search_are_measured_as_the_run_would() {
+        let scenario = crate::catalogue::named("SB").unwrap();
+        let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+        let base = experiment(&scenario, time(5000), &searching);
+        let measured = Measured { counters: &[], edges: None };
+        let flag = AtomicBool::new(false);
+        let all = search::arms(&Allowed::all());
+        let ms = Duration::from_millis;
+        let time = Time::new(ms(1200), ms(4000));
+        assert_eq!((time.of_final(), time.of_turns()), (Some(ms(100)), ms(900)));
+        assert_eq!(Time::new(ms(719), ms(4000)).of_final(), None);
+        // The finalists with their races in a final, the distance there, and what is chosen.
+        let found = |turns: [u64; 5], finals: &[u64], ns: f64| {
+            let (mut memory, mut played) = (Memory::default(), Vec::new());
+            let knowledge = Mutex::new(Knowledge::default());
+            let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+            explorer.time = time;
+            let explored = explorer.search(&knowledge, |explorer, play| match play {
+                Play::Turn(number) => {
+                    let arm = Arm {
+                        stretch: 1,
+                        prefetch: explorer.candidates[number].arm.prefetch,
+                        ..explorer.candidates[number].arm
+                    };
+                    let at = all.iter().position(|known| *known == arm);
+                    let races = at.and_then(|at| turns.get(at)).map_or(100, |races| 10 * races);
+                    let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: 1e-3, level: 0 };
+                    explorer.note((number, Tuned::begin(Some(Ticks(50)))), Some(Nanos(28.0)), turn);
+                    Ok(ms(1))
+                }
+                Play::Final(number, time) => {
+                    let arm = explorer.candidates[number].arm;
+                    let races = finals[played.len()];
+                    played.push(all.iter().position(|known| *known == Arm { stretch: 1, ..arm }).unwrap());
+                    explorer.note_final((number, Some(Ticks(70))), Some(Nanos(ns)), (1_000_000, races, time));
+                    Ok(time)
+                }
+            });
+            let Explored { chosen, record, experiment } = explored.unwrap();
+            let record = record.unwrap();
+            // Their counts are those of the search.
+            assert_eq!(record.arms.iter().map(|arm| arm.turns).sum::<usize>(), 900 + played.len());
+            let counted: u64 = finals[..played.len()].iter().sum();
+            assert_eq!(record.counts(), (1_000_000 * played.len() as u64, counted));
+            let period = (chosen.period_ticks, experiment.searched_period);
+            assert_eq!(record.arms[record.chosen].group, chosen.arm.group);
+            (played, all.iter().position(|arm| *arm == Arm { stretch: 1, ..chosen.arm }).unwrap(), period)
+        };
+        let (kept, after) = ((50.0, Some(Ticks(50))), (70.0, Some(Ticks(70))));
+        // The best three of those that are near the best come to the finals, the best one first.
+        assert_eq!(found([70, 100, 80, 59, 90], &[10, 30, 20], 28.0), (vec![1, 4, 2], 4, after));
+        // Of two that are alike the first is chosen.
+        assert_eq!(found([70, 100, 80, 59, 90], &[28, 30, 29], 28.0), (vec![1, 4, 2], 1, after));
+        // The CPUs moved before the end.
+        assert_eq!(found([40, 100, 80, 50, 50], &[10, 30], 175.0), (vec![1, 2], 1, kept));
+        // There is one that is the best.
+        assert_eq!(found([40, 100, 50, 50, 50], &[], 28.0), (vec![], 1, kept));
+        // No final saw a race.
+        assert_eq!(found([40, 100, 80, 50, 50], &[0, 0], 28.0), (vec![1, 2], 1, after));
     }
 
     /// What an earlier search chose for a distance is used when the CPUs get there, and stays.

@@ -46,18 +46,19 @@ pub struct ArmRecord {
     /// Paced: the period, in units of the shortest one that the threads kept. Absent if 1.
     #[serde(default = "super::one::<u32>", skip_serializing_if = "is_once")]
     pub stretch: u32,
-    /// Number of turns, at any distance. 0 if the time was over before its first.
+    /// Number of turns at any distance, and of finals: measurements of the best arms at the end of a long search. 0 if the time was
+    /// over before the first turn.
     pub turns: usize,
-    /// Iterations in these turns.
+    /// Iterations in these.
     pub iterations: u64,
     /// Races among them.
     pub races: u64,
-    /// Time of these turns, in seconds.
+    /// Time of these, in seconds.
     pub elapsed_s: f64,
     /// The turns at the distance for which the settings were chosen. Absent if all were, in sums, and in records from before the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_distance: Option<TurnsRecord>,
-    /// The mean period of the last turn at that distance, in nanoseconds; absent if free or without a turn there.
+    /// The mean period of the last turn or final at that distance, in nanoseconds; absent if free or without a turn there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ns: Option<f64>,
 }

@@ -37,6 +37,10 @@ const PROMISING: f64 = 0.5;
 const WORTH: f64 = 1.2;
 /// It is also chosen if it is better by this factor: where all values spread much, a deviation would hide most differences.
 const CLEARLY: f64 = 1.5;
+/// An arm may win a final if it is worth this share of the best arm.
+const CONTENDER: f64 = 0.6;
+/// A final is won by the first arm that no other one beats by this factor.
+const WON: f64 = 1.1;
 /// The width of the interval in which the value of an arm is expected, in standard deviations of a mean.
 const WIDTH: f64 = 2.0;
 /// The relative deviation of turns of one arm as long as there are too few to measure it, and the least that is believed.
@@ -192,6 +196,23 @@ impl Search {
     /// order is fixed, so that two searches that have seen the same choose alike, whenever their variants joined.
     pub fn best_in(&self, stratum: usize) -> (usize, Measure) {
         self.at(stratum).best()
+    }
+
+    /// The arms that may be the best in a stratum, the one that is worth most first. None if they are not compared by races.
+    pub fn contenders(&self, stratum: usize) -> Vec<usize> {
+        let seen = self.at(stratum);
+        let (measure, values) = seen.values();
+        let enough = CONTENDER * highest(&values);
+        let mut all: Vec<usize> = seen.tried().filter(|&arm| values[arm].0 >= enough && enough > 0.0).collect();
+        all.sort_by(|&a, &b| values[b].0.total_cmp(&values[a].0));
+        if measure == Measure::Races { all } else { Vec::new() }
+    }
+
+    /// The arm that wins a final, in which each had some races per second. `None` if none had any.
+    pub fn winner(&self, finals: &[(usize, f64)]) -> Option<usize> {
+        let best = finals.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
+        let won = finals.iter().filter(|(_, rate)| best > 0.0 && WON * rate >= best);
+        won.map(|(arm, _)| *arm).min_by_key(|&arm| self.place(arm))
     }
 
     /// The place of an arm in the order of choice: first the arms of the beginning, then those with the same changes of these together.

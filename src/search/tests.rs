@@ -556,3 +556,25 @@ fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
     let right = right.count();
     assert!(right >= 195, "{right} of 200");
 }
+
+#[test]
+fn contenders_are_those_near_the_best_where_races_decide() {
+    let mut search = Search::new();
+    (0..5).for_each(|_| search.add(None));
+    assert!(search.contenders(0).is_empty());
+    for (arm, races) in [(0, 1000), (1, 590), (2, 610), (3, 900), (4, 0)] {
+        (0..2).for_each(|_| search.seen(arm, turn(races)));
+    }
+    assert_eq!((search.contenders(0), search.contenders(1).len()), (vec![0, 3, 2], 0));
+    let mut quiet = Search::new();
+    quiet.add(None);
+    quiet.seen(0, Turn { variety: 9.0, ..turn(0) });
+    assert!(quiet.contenders(0).is_empty());
+    // Variants come behind the arms that they vary, whatever their number.
+    search.add_variant(0, OFF, None);
+    assert_eq!(search.winner(&[(5, 101.0), (3, 100.0), (2, 92.0), (1, 90.0)]), Some(2));
+    assert_eq!(
+        (search.winner(&[(5, 101.0), (2, 50.0)]), search.winner(&[(2, 0.0)]), search.winner(&[])),
+        (Some(5), None, None)
+    );
+}
