@@ -4,7 +4,7 @@ mod common;
 
 use common::wakerace;
 use wakerace::harness::Prefetch;
-use wakerace::record::{self, ArmRecord, Merger, Record, ScenarioResult, SearchRecord};
+use wakerace::record::{self, ArmRecord, Merger, Record, ScenarioResult, SearchRecord, TurnsRecord};
 use wakerace::search::{Arm, Measure};
 
 /// Runs store buffering with these options and returns its result and the output.
@@ -103,4 +103,31 @@ fn runs_whose_searches_chose_other_code_are_kept_apart_in_a_sum() {
     given.results[0].batch += 1;
     let refused = Merger::new("a", shipped("1")).unwrap().add("b", given).unwrap_err().to_string();
     assert!(refused.contains("the batch of"), "{refused}");
+}
+
+/// What an arm has counted at the distance of the search is a part of what it has counted.
+#[test]
+fn the_turns_at_a_distance_are_some_of_the_turns() {
+    let record = searched("1", "a");
+    let with = |here: TurnsRecord| {
+        let mut record = record.clone();
+        let search = record.results.iter_mut().find_map(|result| result.search.as_mut()).unwrap();
+        let arm = &mut search.arms[0];
+        (arm.turns, arm.iterations, arm.races, arm.elapsed_s) = (4, 100, 10, 0.1);
+        arm.at_distance = Some(here);
+        let found = record::problems(&record).into_iter().filter(|problem| problem.contains("at_distance"));
+        found.map(|problem| problem.split(".at_distance.").nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let fine = TurnsRecord { turns: 3, iterations: 90, races: 9, elapsed_s: 0.05 };
+    assert_eq!(with(fine), Vec::<String>::new());
+    for (here, words) in [
+        (TurnsRecord { turns: 5, ..fine }, "turns: is 5; "),
+        (TurnsRecord { iterations: 101, ..fine }, "iterations: is 101; "),
+        (TurnsRecord { races: 11, ..fine }, "races: is 11; "),
+        (TurnsRecord { iterations: 8, ..fine }, "races: is 9; "),
+        (TurnsRecord { elapsed_s: 0.2, ..fine }, "elapsed_s: is 0.2; "),
+    ] {
+        let found = with(here);
+        assert!(found.len() == 1 && found[0].starts_with(words), "{words} {found:?}");
+    }
 }

@@ -14,6 +14,7 @@ use super::run::{Measured, run_with};
 use crate::error::{Error, Result};
 use crate::harness::{Limits, Memory, Stop, Tally};
 use crate::record::{self, CodeRecord, ScenarioResult, SettingsRecord};
+use crate::search::Chosen;
 use crate::units::Nanos;
 
 /// The most parts of a run. The last one runs to the end at any distance.
@@ -57,9 +58,10 @@ pub(super) fn follow<'a>(
         let moved = Moved { arm, ns, time: time.map_or(Duration::ZERO, |time| time.here) };
         part = match explore(&rest, Some(moved), measured, (memory, flags[0]), &mut show)? {
             Some(explored) => explored,
-            // There is nothing to vary.
+            // There is nothing to vary, so these settings are those for any distance.
             None => {
                 stays = true;
+                let chosen = Chosen { distance_ns: None, ..chosen };
                 Explored { experiment: lasting(experiment, left), chosen, record: None }
             }
         };
@@ -157,9 +159,12 @@ mod tests {
     use super::*;
     use crate::catalogue;
     use crate::experiment::explore::{Searching, tests as tests_of_explore, with_settings};
+    use crate::experiment::request::Choice;
+    use crate::harness::Prefetch;
+    use crate::layout::LayoutKind;
     use crate::machine;
     use crate::record::{ArmRecord, DistancesRecord, SearchRecord, StratumRecord};
-    use crate::search::{Allowed, Arm, Chosen, Measure};
+    use crate::search::{Allowed, Arm, Measure};
 
     #[test]
     fn parts_are_added_with_their_settings() {
@@ -238,6 +243,37 @@ mod tests {
         assert_eq!(found(&[30.0]), (vec![races - 3, 3], 0, 0));
         assert_eq!(found(&[30.0, 150.0]), (vec![races - 3, 3], races, 2));
         assert_eq!(found(&[30.0, 150.0, 31.0]), (vec![2 * (races - 3), 3], races + 3, 3));
+    }
+
+    /// Settings that are the only ones there are count at any distance.
+    #[test]
+    fn the_only_settings_count_at_every_distance() {
+        let scenario = catalogue::named("SB").unwrap();
+        let limits = Limits { duration: Some(Duration::from_millis(1800)), ..Limits::default() };
+        let flag = AtomicBool::new(false);
+        let measured = Measured { counters: &[], edges: None };
+        let only = Allowed { free: false, group: Some(4), layouts: vec![LayoutKind::Padded], ..Allowed::all() };
+        let searching = Searching { allowed: only, knowledge: Arc::default(), budget: None };
+        let base = tests_of_explore::experiment(&scenario, limits, &searching);
+        let arm = Arm { group: 4, prefetch: Prefetch::Off, ..Arm::FIRST };
+        let searching =
+            Searching { allowed: Allowed { prefetch: Some(arm.prefetch), ..searching.allowed }, ..searching };
+        let base = Experiment { choice: Choice { searching: Some(searching), ..base.choice }, ..base };
+        let chosen = Chosen { arm, period_ticks: 1000.0, reach: 1, distance_ns: Some(9000.0) };
+        let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
+        let first = Explored { experiment, chosen, record: None };
+        let mut memory = Memory::default();
+        // In a window the period is not varied.
+        let base = Experiment { common: Common { window: true, ..base.common }, ..base };
+        let result = follow(&base, first, &measured, (&mut memory, [&flag; 2]), &mut |_| ()).unwrap().result;
+        // With one CPU no distance is measured, and on a busy machine perhaps too few.
+        let Some(DistancesRecord { settings, strata, .. }) = &result.distances else { return };
+        if let [first, second] = &settings[..] {
+            assert_eq!((first.distance_ns, second.distance_ns), (Some(9000.0), None));
+            assert_eq!(strata.iter().any(|stratum| stratum.iterations > 0), second.iterations > 0, "{strata:?}");
+        } else {
+            assert!(settings.is_empty(), "{settings:?}");
+        }
     }
 
     /// The run begins with settings for a distance that the CPUs are not at.

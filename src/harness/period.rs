@@ -15,7 +15,7 @@
 //! Words: a *look* is one decision about the period, after a few batches. A period is *kept* if the threads keep up
 //! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter
 //! trial periods, its *rungs*. They are powers of 1/`RUNG`, the same in all ladders of all runs: where several periods are about as good, two
-//! runs choose the same one or neighbours. A rung that is the longest period is taken for the power that is nearest to it.
+//! runs choose the same one or neighbours.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -330,7 +330,8 @@ impl PeriodControl {
 
     /// Starts a ladder: tries all rungs from the one above `from` down to a share of `kept`. Returns the first of them.
     fn ladder(&mut self, from: f64, kept: f64) -> f64 {
-        let from = rung_above(from).min(self.longest);
+        let above = rung_above(from);
+        let from = if above > self.longest { RUNG * rung_above(self.longest) } else { above };
         self.waited = 0;
         self.past.values_mut().for_each(Past::fade);
         self.past.retain(|_, past| past.batches >= 1.0);
@@ -452,6 +453,9 @@ mod tests {
         for start in [83.0, 90.0, 101.0, 131.0, 300.0] {
             assert!((chosen(start) / first - 1.0).abs() < 1e-9, "{start}: {} and {first}", chosen(start));
         }
+        let mut control = PeriodControl::new(4000.0, 20.0, 5000.0);
+        let from = control.ladder(9000.0, 4000.0);
+        assert!(from > RUNG * 5000.0 && from <= 5000.0 && (rung_above(from) / from - 1.0).abs() < 1e-9, "{from}");
         for period in [1.0, 83.0, 100.0, 5000.0] {
             let rung = rung_above(period);
             assert!((period..period / RUNG).contains(&(rung * (1.0 + 1e-9))), "{period} {rung}");

@@ -157,6 +157,7 @@ impl StratumRecord {
     fn uncounted(&self) -> StratumRecord {
         StratumRecord {
             in_batches_s: 0.0,
+            period_ns: None,
             iterations: 0,
             matches: self.matches.map(|_| 0),
             races: 0,
@@ -179,7 +180,7 @@ impl DistancesRecord {
         self.strata.iter().map(|stratum| if all > 0.0 { stratum.elapsed_s / all } else { 0.0 }).collect()
     }
 
-    /// Takes the counts at other distances than `ns` out of their strata and into `between`. Their looks and their time stay.
+    /// Takes the counts at other distances than `ns` out of their strata and into `between`. Their looks and `elapsed_s` stay.
     pub fn count_only_at(&mut self, ns: f64) {
         for stratum in self.strata.iter_mut().filter(|stratum| apart(stratum.ns, ns)) {
             let between = &mut self.between;

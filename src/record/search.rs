@@ -49,13 +49,13 @@ pub struct ArmRecord {
     /// Number of turns at any distance, and of finals: measurements of the best arms at the end of a long search. 0 if the time was
     /// over before the first turn.
     pub turns: usize,
-    /// Iterations in these.
+    /// Iterations in turns and finals.
     pub iterations: u64,
     /// Races among them.
     pub races: u64,
-    /// Time of these, in seconds.
+    /// Time of turns and finals, in seconds.
     pub elapsed_s: f64,
-    /// The turns at the distance for which the settings were chosen. Absent if all were, in sums, and in records from before the field.
+    /// The turns and finals at the distance for which the settings were chosen. Absent if all were, in sums, and in records from before the field.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at_distance: Option<TurnsRecord>,
     /// The mean period of the last turn or final at that distance, in nanoseconds; absent if free or without a turn there.
@@ -68,17 +68,29 @@ fn is_once(stretch: &u32) -> bool {
     *stretch == 1
 }
 
-/// What some turns have counted.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+/// What some turns and finals have counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TurnsRecord {
-    /// Number of turns.
+    /// Number of turns and finals.
     pub turns: usize,
-    /// Iterations in these turns.
+    /// Iterations.
     pub iterations: u64,
     /// Races among them.
     pub races: u64,
-    /// Time of these turns, in seconds.
+    /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
+}
+
+impl TurnsRecord {
+    /// Both together.
+    pub(crate) fn plus(self, other: TurnsRecord) -> TurnsRecord {
+        TurnsRecord {
+            turns: self.turns + other.turns,
+            iterations: self.iterations + other.iterations,
+            races: self.races + other.races,
+            elapsed_s: self.elapsed_s + other.elapsed_s,
+        }
+    }
 }
 
 impl ArmRecord {
@@ -121,7 +133,8 @@ impl SearchRecord {
     pub(super) fn plus(mut self, other: SearchRecord) -> Result<SearchRecord, &'static str> {
         self.elapsed_s += other.elapsed_s;
         self.distance_ns = self.distance_ns.filter(|ns| Some(*ns) == other.distance_ns);
-        for arm in other.arms {
+        self.arms.iter_mut().for_each(|arm| arm.at_distance = None);
+        for arm in other.arms.into_iter().map(|arm| ArmRecord { at_distance: None, ..arm }) {
             match self.arms.iter_mut().find(|known| known.is_like(&arm)) {
                 None => self.arms.push(arm),
                 Some(known) => {
@@ -130,7 +143,6 @@ impl SearchRecord {
                     known.iterations = plus(known.iterations, arm.iterations, "the iterations of the search")?;
                     known.races = plus(known.races, arm.races, "the races of the search")?;
                     known.elapsed_s += arm.elapsed_s;
-                    known.at_distance = None;
                     known.period_ns = known.period_ns.filter(|period| Some(*period) == arm.period_ns);
                 }
             }
@@ -166,6 +178,10 @@ mod tests {
         assert_eq!(sum.distance_ns, Some(31.0));
         let elsewhere = SearchRecord { distance_ns: Some(150.0), ..search(Vec::new()) };
         assert_eq!(sum.plus(elsewhere).unwrap().distance_ns, None);
+        // The turns at the distance of the search are those of one search.
+        let with_here = |group| ArmRecord { at_distance: Some(TurnsRecord::default()), ..arm(group, 10, 1) };
+        let sum = search(vec![with_here(1)]).plus(search(vec![with_here(4)])).unwrap();
+        assert!(sum.arms.len() == 2 && sum.arms.iter().all(|arm| arm.at_distance.is_none()));
         // Another period makes other settings.
         let stretched = search(vec![arm(1, 10, 1), ArmRecord { stretch: 2, ..arm(1, 20, 2) }]);
         let sum = stretched.plus(search(vec![ArmRecord { stretch: 2, ..arm(1, 30, 3) }])).unwrap();

@@ -151,6 +151,11 @@ impl Search {
         self.turns(arm).filter(move |turn| self.stratum(turn.level) == self.stratum(stratum))
     }
 
+    /// Begins at a level that is known before the first turn.
+    pub fn begin_at(&mut self, level: usize) {
+        (self.here, self.last) = (level, Some(level));
+    }
+
     /// Notes what a turn of an arm has seen. It began with what the arm had found where the search was.
     pub fn seen(&mut self, arm: usize, turn: Turn) {
         let tells = self.last.is_none() || self.stratum(turn.level) == self.here();
@@ -208,11 +213,16 @@ impl Search {
         if measure == Measure::Races { all } else { Vec::new() }
     }
 
-    /// The arm that wins a final, in which each had some races per second. `None` if none had any.
+    /// The arm that wins the finals, in which each had some races per second. `None` if none had any. Of the arms that no other beats, the
+    /// first in the order of choice wins. A final finds its period, so the stretch has no part in the order.
     pub fn winner(&self, finals: &[(usize, f64)]) -> Option<usize> {
         let best = finals.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
         let won = finals.iter().filter(|(_, rate)| best > 0.0 && WON * rate >= best);
-        won.map(|(arm, _)| *arm).min_by_key(|&arm| self.place(arm))
+        let place = |arm: usize| {
+            let (change, first) = self.place(arm);
+            (Change { stretch: None, ..change }, first)
+        };
+        won.map(|(arm, _)| *arm).min_by_key(|&arm| place(arm))
     }
 
     /// The place of an arm in the order of choice: first the arms of the beginning, then those with the same changes of these together.

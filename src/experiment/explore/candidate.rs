@@ -7,6 +7,7 @@ use crate::experiment::run::{Measured, settings, sweep, units};
 use crate::harness::{self, Adapt, Limits, Measurement, RunPlan, SkewTally, Tally};
 use crate::machine::Clock;
 use crate::program::Program;
+use crate::record::TurnsRecord;
 use crate::search::{Arm, Turn};
 use crate::units::{Nanos, Ticks};
 
@@ -23,11 +24,8 @@ pub(super) struct Candidate<'a> {
     pub(super) of: Option<usize>,
     /// How far it is tuned at each level of the distance, the last one at the end.
     pub(super) tuned: Vec<(usize, Tuned)>,
-    pub(super) iterations: u64,
-    pub(super) races: u64,
-    pub(super) elapsed: Duration,
-    /// The number of its finals.
-    pub(super) finals: usize,
+    /// What its turns and finals have counted, each with the level of the distance.
+    pub(super) counted: Vec<(usize, TurnsRecord)>,
 }
 
 impl Candidate<'_> {
@@ -152,4 +150,10 @@ pub(super) fn seen(program: &Program, tally: &Tally, seconds: f64, best: &[usize
 /// A period of at least one tick; `None` for 0.
 pub(super) fn period(ticks: f64) -> Option<Ticks> {
     (ticks > 0.0).then(|| Ticks::from(harness::whole(ticks.round()).max(1)))
+}
+
+/// What a turn or a final has counted.
+pub(super) fn counts(measurement: &Measurement, races: u64) -> TurnsRecord {
+    let (iterations, elapsed_s) = (measurement.tally.iterations, measurement.elapsed.as_secs_f64());
+    TurnsRecord { turns: 1, iterations, races, elapsed_s }
 }

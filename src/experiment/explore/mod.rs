@@ -13,10 +13,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use self::candidate::{Candidate, MOSTLY_LATE, Tuned, counted, period, seen, time_of_group, turn_plan};
+use self::candidate::{Candidate, MOSTLY_LATE, Tuned, counted, counts, period, seen, time_of_group, turn_plan};
 pub use self::time::Searching;
 pub(super) use self::time::Time;
-use self::time::{FINALISTS, rest};
+use self::time::{FINALISTS, LEAST_FINAL, rest};
 use super::request::{Choice, Experiment, PaceChoice};
 use super::run::{Measured, job, planned, settings, units};
 use crate::error::Result;
@@ -30,6 +30,8 @@ use crate::units::{Nanos, Ticks};
 const VARIANTS_AFTER: f64 = 0.5;
 /// Share of its time at a distance after which a search knows what is good there, if it ends at another one.
 const KNOWN_AFTER: f64 = 0.5;
+/// A final counts if the CPUs were at one distance for this share of its time.
+const STEADY: f64 = 0.8;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
 const OVERLAP: f64 = 8.0;
 /// A run whose CPUs have moved.
@@ -98,6 +100,9 @@ pub(super) fn explore<'a>(
         time,
         finals: Vec::new(),
     };
+    if let Some(Moved { ns, .. }) = moved {
+        explorer.search.begin_at(explorer.levels.level(ns));
+    }
     for arm in search::arms(&explorer.allowed) {
         explorer.add(arm, None)?;
     }
@@ -170,12 +175,12 @@ impl<'a> Explorer<'_, 'a> {
             self.spend(time);
             elapsed += time;
         }
-        let (here, time) = (self.search.here(), self.time.of_final());
-        if let (None, Some(time), true) = (known, time, self.spent(here) >= self.time.of_turns()) {
-            for finalist in self.finalists(here) {
-                if self.interrupt.load(Ordering::Relaxed) {
-                    break;
-                }
+        if known.is_none() && self.spent(self.search.here()) >= self.time.of_turns() {
+            let finalists = self.finalists(self.search.here());
+            let time = self.time_of_final(finalists.len(), elapsed);
+            for finalist in finalists {
+                let elsewhere = self.finals.iter().any(|(_, _, is_here)| !is_here);
+                let (Some(time), false) = (time, elsewhere || self.interrupt.load(Ordering::Relaxed)) else { break };
                 let time = play(&mut self, Play::Final(finalist, time))?;
                 self.spend(time);
                 elapsed += time;
@@ -184,16 +189,27 @@ impl<'a> Explorer<'_, 'a> {
         self.finish(elapsed, known, &mut knowledge())
     }
 
-    /// The candidates of the finals in a stratum. A measurement finds its period, so those that differ in it alone are one. None if
-    /// there is nothing to decide.
-    fn finalists(&self, stratum: usize) -> Vec<usize> {
-        let settings = |number: usize| Arm { stretch: 1, ..self.candidates[number].arm };
+    /// The time for each of some finals after a search that took `elapsed`, if there is enough for all.
+    fn time_of_final(&self, finals: usize, elapsed: Duration) -> Option<Duration> {
+        let left = self.time.most.saturating_sub(elapsed) / u32::try_from(finals.max(1)).unwrap_or(u32::MAX);
+        self.time.of_final().map(|time| time.min(left)).filter(|time| *time >= LEAST_FINAL)
+    }
+
+    /// The candidates of the finals in a stratum: the one that the turns would choose, and the best others. A measurement finds its period,
+    /// so those that differ in it alone are one. None if there is nothing to decide.
+    fn finalists(&mut self, stratum: usize) -> Vec<usize> {
+        let contenders = self.search.contenders(stratum);
         let mut finalists: Vec<usize> = Vec::new();
-        for number in self.search.contenders(stratum) {
-            if finalists.len() < FINALISTS as usize
-                && finalists.iter().all(|&finalist| settings(finalist) != settings(number))
-            {
-                finalists.push(number);
+        for number in contenders.first().map(|_| self.search.best_in(stratum).0).into_iter().chain(contenders) {
+            let plain = Arm { stretch: 1, ..self.candidates[number].arm };
+            let alike = |number: &usize| Arm { stretch: 1, ..self.candidates[*number].arm } == plain;
+            if finalists.len() < FINALISTS as usize && !finalists.iter().any(alike) {
+                let number_of_plain = self.candidates.iter().position(|candidate| candidate.arm == plain);
+                // It begins with the period of the variant that came to the finals.
+                let tuned = self.tuned(number, stratum);
+                let finalist = number_of_plain.unwrap_or(number);
+                self.candidates[finalist].tune(self.level, tuned);
+                finalists.push(finalist);
             }
         }
         if finalists.len() > 1 { finalists } else { Vec::new() }
@@ -234,10 +250,7 @@ impl<'a> Explorer<'_, 'a> {
             experiment: with_settings(self.base, arm, None)?,
             of: of.map(|(of, _)| of),
             tuned: Vec::new(),
-            iterations: 0,
-            races: 0,
-            elapsed: Duration::ZERO,
-            finals: 0,
+            counted: Vec::new(),
         });
         Ok(())
     }
@@ -304,7 +317,7 @@ impl<'a> Explorer<'_, 'a> {
     fn turn(&mut self, number: usize, watch: &mut dyn FnMut(&Tally)) -> Result<()> {
         let here = self.search.here();
         let mut tuned = self.tuned(number, here);
-        let candidate = &mut self.candidates[number];
+        let candidate = &self.candidates[number];
         let sweeps = tuned.skews.is_empty();
         let before = self.search.turns(number).len();
         let plan = turn_plan((&candidate.experiment, candidate.arm), &mut tuned, self.measured, before);
@@ -315,10 +328,7 @@ impl<'a> Explorer<'_, 'a> {
         drop(stress);
         watch(&measurement.tally);
         let program = &self.base.scenario.program;
-        candidate.iterations += measurement.tally.iterations;
         let races = harness::races(program, &measurement.tally.outcomes());
-        candidate.races += races;
-        candidate.elapsed += measurement.elapsed;
         // A turn in which every batch was disturbed knows no period.
         if plan.pace.is_paced() && measurement.tally.iterations > 0 && candidate.arm.stretch == 1 {
             let mut period = units(experiment).ticks(measurement.period).max(Ticks(1));
@@ -333,7 +343,8 @@ impl<'a> Explorer<'_, 'a> {
         let turn = seen(program, &measurement.tally, measurement.elapsed.as_secs_f64(), &best);
         // A turn has one look at the distance, at its beginning.
         let distance = measurement.distances.as_ref().and_then(|distances| distances.first);
-        self.note((number, tuned), distance, turn);
+        let counted = counts(&measurement, races);
+        self.note((number, tuned), distance, (turn, counted));
         Ok(())
     }
 
@@ -351,37 +362,26 @@ impl<'a> Explorer<'_, 'a> {
         drop(stress);
         watch(&measurement.tally);
         let races = harness::races(&self.base.scenario.program, &measurement.tally.outcomes());
-        let period = plan.pace.is_paced().then(|| units(&experiment).ticks(measurement.period).max(Ticks(1)));
-        let distances = measurement.distances.as_ref();
-        let distance = distances.and_then(|distances| distances.last.or(distances.first));
-        let (iterations, elapsed) = (measurement.tally.iterations, measurement.elapsed);
-        self.note_final((number, period), distance, (iterations, races, elapsed));
+        let strata = measurement.distances.iter().flat_map(|distances| &distances.strata);
+        let looks: Vec<(f64, Duration)> = strata.map(|at| (at.distance.typical, at.elapsed)).collect();
+        self.note_final(number, &looks, counts(&measurement, races));
         Ok(())
     }
 
-    /// Notes what a final of a candidate has counted, and the period that it has found.
-    fn note_final(
-        &mut self,
-        (number, period): (usize, Option<Ticks>),
-        distance: Option<Nanos>,
-        (iterations, races, elapsed): (u64, u64, Duration),
-    ) {
+    /// Notes what a final of a candidate has counted. `times` has the time of it at each distance in nanoseconds.
+    fn note_final(&mut self, number: usize, times: &[(f64, Duration)], counted: TurnsRecord) {
         let here = self.search.here();
-        if let Some(Nanos(ns)) = distance {
+        let all: Duration = times.iter().map(|(_, time)| *time).sum();
+        let (most, time) = times.iter().copied().max_by_key(|(_, time)| *time).unzip();
+        if let Some(ns) = most {
             self.level = self.levels.level(ns);
             self.search.join(self.levels.joined());
         }
-        let is_here = self.search.stratum(self.level) == self.search.stratum(here);
-        let tuned = self.tuned(number, here);
-        if is_here && iterations > 0 {
-            self.candidates[number].tune(self.level, Tuned { period, ..tuned });
-        }
-        let candidate = &mut self.candidates[number];
-        candidate.iterations += iterations;
-        candidate.races += races;
-        candidate.elapsed += elapsed;
-        candidate.finals += 1;
-        self.finals.push((number, races as f64 / elapsed.as_secs_f64().max(f64::MIN_POSITIVE), is_here));
+        let is_steady = time.is_none_or(|time| time >= all.mul_f64(STEADY));
+        let is_here = is_steady && self.search.stratum(self.level) == self.search.stratum(here);
+        self.candidates[number].counted.push((self.level, counted));
+        let rate = counted.races as f64 / counted.elapsed_s.max(f64::MIN_POSITIVE);
+        self.finals.push((number, rate, is_here));
     }
 
     /// The best candidate in a stratum: the winner of the finals, if they were all run there.
@@ -392,17 +392,18 @@ impl<'a> Explorer<'_, 'a> {
         winner.unwrap_or_else(|| self.search.best_in(stratum).0)
     }
 
-    /// Notes what a turn of a candidate has found and seen. If the look at the distance was lost, the last one counts.
-    fn note(&mut self, (number, tuned): (usize, Tuned), distance: Option<Nanos>, turn: Turn) {
+    /// Notes what a turn of a candidate has found, seen and counted. If the look at the distance was lost, the last one counts.
+    fn note(&mut self, (number, tuned): (usize, Tuned), distance: Option<Nanos>, (turn, counted): (Turn, TurnsRecord)) {
         let here = self.search.here();
         if let Some(Nanos(ns)) = distance {
             self.level = self.levels.level(ns);
             self.search.join(self.levels.joined());
         }
-        // What was found at another distance is nothing for this one.
+        // A period and skews that were found at another distance do not fit this one.
         if self.search.stratum(self.level) == self.search.stratum(here) {
             self.candidates[number].tune(self.level, tuned);
         }
+        self.candidates[number].counted.push((self.level, counted));
         self.search.seen(number, Turn { level: self.level, ..turn });
     }
 
@@ -442,7 +443,9 @@ impl<'a> Explorer<'_, 'a> {
         let strata = self.strata();
         let answer = if known.is_some() { self.search.here() } else { strata[0] };
         let had = |stratum: &usize| self.had(*stratum, KNOWN_AFTER);
-        let mut learned = vec![answer];
+        // At a distance that was known it may have had a single turn.
+        let mut learned: Vec<usize> =
+            Some(answer).filter(|answer| known.is_none() || had(answer)).into_iter().collect();
         learned.extend(strata.iter().copied().filter(|stratum| *stratum != answer && had(stratum)));
         for &stratum in &learned {
             self.recall(stratum, knowledge);
@@ -477,22 +480,20 @@ impl<'a> Explorer<'_, 'a> {
 
     /// What was tried of an arm. The settings are chosen in the stratum `answer`.
     fn arm_record(&self, number: usize, answer: usize) -> ArmRecord {
-        let Candidate { arm, experiment, iterations, races, elapsed, finals, .. } = &self.candidates[number];
-        let turns = self.search.turns(number).len();
-        let here = || self.search.turns_in(number, answer);
-        let is_mixed = here().count() < turns;
-        let period = self.tuned(number, answer).period.filter(|_| here().next().is_some());
+        let Candidate { arm, experiment, counted, .. } = &self.candidates[number];
+        let is_here = |level: usize| self.search.stratum(level) == self.search.stratum(answer);
+        let sum = |counted: &mut dyn Iterator<Item = &(usize, TurnsRecord)>| {
+            counted.fold(TurnsRecord::default(), |sum, (_, one)| sum.plus(*one))
+        };
+        let all = sum(&mut counted.iter());
+        let here = sum(&mut counted.iter().filter(|(level, _)| is_here(*level)));
+        let period = self.tuned(number, answer).period.filter(|_| here.turns > 0);
         ArmRecord {
-            turns: turns + finals,
-            iterations: *iterations,
-            races: *races,
-            elapsed_s: elapsed.as_secs_f64(),
-            at_distance: is_mixed.then(|| TurnsRecord {
-                turns: here().count(),
-                iterations: here().map(|turn| turn.iterations).sum(),
-                races: here().map(|turn| turn.races).sum(),
-                elapsed_s: here().map(|turn| turn.seconds).sum(),
-            }),
+            turns: all.turns,
+            iterations: all.iterations,
+            races: all.races,
+            elapsed_s: all.elapsed_s,
+            at_distance: (here.turns < all.turns).then_some(here),
             period_ns: period.map(|period| units(experiment).nanos(period).0),
             ..ArmRecord::untried(*arm)
         }

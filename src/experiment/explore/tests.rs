@@ -152,12 +152,17 @@ fn explorer<'e, 'a>(
     explorer
 }
 
+/// The counts of a turn. It was extrapolated from half of its skews.
+fn real(turn: Turn) -> TurnsRecord {
+    TurnsRecord { turns: 1, iterations: turn.iterations, races: turn.races / 2, elapsed_s: turn.seconds }
+}
+
 impl Explorer<'_, '_> {
     /// A turn of `ms` at a distance.
     fn imagine(&mut self, number: usize, ns: f64, (ms, races): (u64, u64)) {
         let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: ms as f64 / 1e3, level: usize::MAX };
         let tuned = Tuned::begin(Some(Ticks((ns * 10.0) as i64)));
-        self.note((number, tuned), Some(Nanos(ns)), turn);
+        self.note((number, tuned), Some(Nanos(ns)), (turn, real(turn)));
         self.spend(Duration::from_millis(ms));
     }
 }
@@ -282,7 +287,7 @@ fn a_search_on_a_machine_whose_cpus_move() {
             let races = if explorer.candidates[number].arm == best { 9000 } else { 1000 };
             let races = if is_tuned { races } else { races / 10 };
             let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: 1e-3, level: 0 };
-            explorer.note((number, Tuned::begin(None)), Some(Nanos(ns)), turn);
+            explorer.note((number, Tuned::begin(None)), Some(Nanos(ns)), (turn, real(turn)));
             Ok(Duration::from_millis(1))
         });
         let Explored { chosen, record, .. } = explored.unwrap();
@@ -322,30 +327,32 @@ fn the_best_of_a_long_search_are_measured_as_the_run_would() {
     let time = Time::new(ms(1200), ms(4000));
     assert_eq!((time.of_final(), time.of_turns()), (Some(ms(100)), ms(900)));
     assert_eq!(Time::new(ms(719), ms(4000)).of_final(), None);
-    // The finalists with their races in a final, the distance there, and what is chosen.
-    let found = |turns: [u64; 5], finals: &[u64], ns: f64| {
-        let (mut memory, mut played) = (Memory::default(), Vec::new());
+    // The finalists, their time in milliseconds, and what is chosen. `turns` has the races of the first arms in a turn, and `longer` those of
+    // the first arm at twice the period. `finals` has the races in each final, and `times` the milliseconds near and far in each.
+    let found = |most: u64, (turns, longer): ([u64; 5], u64), finals: &[u64], times: &[[u64; 2]]| {
+        let (mut memory, mut played, mut lengths) = (Memory::default(), Vec::new(), Vec::new());
         let knowledge = Mutex::new(Knowledge::default());
         let mut explorer = explorer(&base, &measured, &mut memory, &flag);
-        explorer.time = time;
+        explorer.time = Time { most: ms(most), ..time };
         let explored = explorer.search(&knowledge, |explorer, play| match play {
             Play::Turn(number) => {
-                let arm = Arm {
-                    stretch: 1,
-                    prefetch: explorer.candidates[number].arm.prefetch,
-                    ..explorer.candidates[number].arm
-                };
+                let arm = explorer.candidates[number].arm;
                 let at = all.iter().position(|known| *known == arm);
-                let races = at.and_then(|at| turns.get(at)).map_or(100, |races| 10 * races);
+                let of_variant = if arm == (Arm { stretch: 2, ..Arm::FIRST }) { 10 * longer } else { 100 };
+                let races = at.and_then(|at| turns.get(at)).map_or(of_variant, |races| 10 * races);
                 let turn = Turn { iterations: 100_000, races, variety: 0.0, seconds: 1e-3, level: 0 };
-                explorer.note((number, Tuned::begin(Some(Ticks(50)))), Some(Nanos(28.0)), turn);
+                let one = TurnsRecord { turns: 1, ..TurnsRecord::default() };
+                explorer.note((number, Tuned::begin(Some(Ticks(50)))), Some(Nanos(28.0)), (turn, one));
                 Ok(ms(1))
             }
             Play::Final(number, time) => {
-                let arm = explorer.candidates[number].arm;
+                let [near, far] = times.get(played.len()).copied().unwrap_or([100, 0]);
+                let strata = [(28.0, ms(near)), (175.0, ms(far))];
                 let races = finals[played.len()];
-                played.push(all.iter().position(|known| *known == Arm { stretch: 1, ..arm }).unwrap());
-                explorer.note_final((number, Some(Ticks(70))), Some(Nanos(ns)), (1_000_000, races, time));
+                played.push(all.iter().position(|known| *known == explorer.candidates[number].arm).unwrap());
+                lengths.push(u64::try_from(time.as_millis()).unwrap());
+                let one = TurnsRecord { turns: 1, iterations: 1_000_000, races, elapsed_s: 0.1 };
+                explorer.note_final(number, &strata, one);
                 Ok(time)
             }
         });
@@ -355,21 +362,33 @@ fn the_best_of_a_long_search_are_measured_as_the_run_would() {
         assert_eq!(record.arms.iter().map(|arm| arm.turns).sum::<usize>(), 900 + played.len());
         let counted: u64 = finals[..played.len()].iter().sum();
         assert_eq!(record.counts(), (1_000_000 * played.len() as u64, counted));
-        let period = (chosen.period_ticks, experiment.searched_period);
+        assert_eq!((chosen.period_ticks, experiment.searched_period), (50.0, Some(Ticks(50))));
         assert_eq!(record.arms[record.chosen].group, chosen.arm.group);
-        (played, all.iter().position(|arm| *arm == Arm { stretch: 1, ..chosen.arm }).unwrap(), period)
+        let elsewhere = record.arms.iter().filter(|arm| arm.at_distance.is_some()).count();
+        lengths.dedup();
+        (played, all.iter().position(|arm| *arm == Arm { stretch: 1, ..chosen.arm }).unwrap(), lengths, elsewhere)
     };
-    let (kept, after) = ((50.0, Some(Ticks(50))), (70.0, Some(Ticks(70))));
-    // The best three of those that are near the best come to the finals, the best one first.
-    assert_eq!(found([70, 100, 80, 59, 90], &[10, 30, 20], 28.0), (vec![1, 4, 2], 4, after));
-    // Of two that are alike the first is chosen.
-    assert_eq!(found([70, 100, 80, 59, 90], &[28, 30, 29], 28.0), (vec![1, 4, 2], 1, after));
-    // The CPUs moved before the end.
-    assert_eq!(found([40, 100, 80, 50, 50], &[10, 30], 175.0), (vec![1, 2], 1, kept));
+    let (several, two) = (([70, 85, 100, 59, 90], 10), ([40, 100, 80, 50, 50], 10));
+    // The best three of those that are near the best come to the finals, first the one that the turns would choose.
+    assert_eq!(found(4000, several, &[10, 30, 20], &[]), (vec![1, 2, 4], 2, vec![100], 0));
+    // Of those that are alike the first is chosen.
+    assert_eq!(found(4000, several, &[28, 29, 30], &[]), (vec![1, 2, 4], 1, vec![100], 0));
+    // Arms that are equally good: the default comes to the finals.
+    assert_eq!(found(4000, ([100; 5], 10), &[50, 52, 54], &[]), (vec![0, 1, 2], 0, vec![100], 0));
+    // An arm at twice the period is the same arm in a measurement, and has its place in the order.
+    assert_eq!(found(4000, ([50, 100, 80, 59, 50], 95), &[50, 52, 54], &[]).0, [1, 0, 2]);
+    assert_eq!(found(4000, ([50, 100, 80, 59, 50], 95), &[50, 52, 54], &[]).1, 0);
+    // There is less time, or too little.
+    assert_eq!(found(1110, several, &[10, 30, 20], &[]), (vec![1, 2, 4], 2, vec![70], 0));
+    assert_eq!(found(1020, several, &[], &[]), (vec![], 1, vec![], 0));
+    // The CPUs moved before the end, or were away for a moment.
+    assert_eq!(found(4000, two, &[10, 30], &[[0, 100]]), (vec![1], 1, vec![100], 1));
+    assert_eq!(found(4000, two, &[10, 30], &[[79, 21], [100, 0]]), (vec![1], 1, vec![100], 0));
+    assert_eq!(found(4000, two, &[10, 30], &[[80, 20], [100, 0]]), (vec![1, 2], 2, vec![100], 0));
     // There is one that is the best.
-    assert_eq!(found([40, 100, 50, 50, 50], &[], 28.0), (vec![], 1, kept));
+    assert_eq!(found(4000, ([40, 100, 50, 50, 50], 10), &[], &[]), (vec![], 1, vec![], 0));
     // No final saw a race.
-    assert_eq!(found([40, 100, 80, 50, 50], &[0, 0], 28.0), (vec![1, 2], 1, after));
+    assert_eq!(found(4000, two, &[0, 0], &[]), (vec![1, 2], 1, vec![100], 0));
 }
 
 /// What an earlier search chose for a distance is used when the CPUs get there, and stays.
@@ -409,10 +428,10 @@ fn a_search_that_gets_to_a_known_distance_ends() {
     assert_eq!((chosen.batch, chosen.turns, record.distance_ns), (Some(77), 0, Some(28.0)));
     // The counts of an arm at the distance of the search are told.
     let arms = record.arms[..3].iter().map(|arm| (arm.turns, arm.at_distance.map(|here| (here.turns, here.races))));
-    assert_eq!(arms.collect::<Vec<_>>(), [(80, Some((40, 4000))), (80, Some((40, 36_000))), (80, Some((40, 4000)))]);
+    assert_eq!(arms.collect::<Vec<_>>(), [(80, Some((40, 2000))), (80, Some((40, 18_000))), (80, Some((40, 2000)))]);
     let at = |ns| knowledge.chosen_at(cpus, test, ns).unwrap();
     assert_eq!((at(28.0), at(175.0).arm), (near, search::arms(&Allowed::all())[2]));
-    // What was learned at each distance is told there.
+    // What was learned at each distance is told there. A turn alone is no lesson.
     let value = |at: usize, ns| knowledge.value(cpus, search::arms(&Allowed::all())[at], Some(ns)).unwrap();
     assert!(value(1, 28.0) == 1.0 && value(2, 28.0) < 0.2 && value(1, 175.0) < 0.2 && value(2, 175.0) == 1.0);
 }
@@ -626,4 +645,26 @@ fn a_turn_counts_what_its_best_skews_would_have_given() {
     // Too few races say nothing about skews.
     tally.skews[1].outcomes = rows(20, 980);
     assert_eq!(of(&tally).races, 20);
+}
+
+/// A search after a move begins at the distance that is known, so a first look that was disturbed leads nowhere, and teaches nothing.
+#[test]
+fn a_first_look_that_was_disturbed_leads_nowhere() {
+    let scenario = crate::catalogue::named("SB").unwrap();
+    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+    let base = experiment(&scenario, time(1000), &searching);
+    let measured = Measured { counters: &[], edges: None };
+    let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
+    let mut knowledge = Knowledge::default();
+    let (cpus, test) = (&base.placement.cpus, &scenario.sha256);
+    let far = Chosen { arm: Arm::FIRST, period_ticks: 9.0, reach: 1, distance_ns: Some(176.0) };
+    knowledge.choose(cpus, test, far);
+    let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+    explorer.search.begin_at(explorer.levels.level(28.0));
+    explorer.imagine(0, 150.0, (8, 900));
+    assert_eq!((explorer.search.here(), explorer.known(explorer.search.here(), &knowledge)), (0, None));
+    explorer.imagine(0, 150.0, (8, 900));
+    assert_eq!(explorer.known(explorer.search.here(), &knowledge), Some(far));
+    explorer.finish(Duration::from_millis(16), Some(far), &mut knowledge).unwrap();
+    assert_eq!(knowledge.value(cpus, Arm::FIRST, Some(150.0)), None);
 }

@@ -18,7 +18,7 @@ const LEAST_TURNS: u32 = 6;
 /// period and its skews.
 const FINALS: f64 = 0.25;
 pub(super) const FINALISTS: u32 = 3;
-const LEAST_FINAL: Duration = Duration::from_millis(60);
+pub(super) const LEAST_FINAL: Duration = Duration::from_millis(60);
 /// The most time of a search whose CPUs move, in units of the time that it has at one distance.
 const MOVED: f64 = 2.0;
 

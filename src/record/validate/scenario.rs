@@ -394,7 +394,7 @@ fn search_ranges(result: &ScenarioResult, search: &SearchRecord, single: bool, p
     distance_ns.iter().for_each(|ns| problems.range("distance_ns", *ns, f64::MIN_POSITIVE..=LONGEST_NS));
     problems.each("arms", arms, |problems, arm| {
         let ArmRecord { pace, layout: _, group, prefetch: _, batch, stress: _, stretch, turns, .. } = arm;
-        let ArmRecord { iterations, races, elapsed_s, period_ns, .. } = arm;
+        let ArmRecord { iterations, races, elapsed_s, at_distance, period_ns, .. } = arm;
         problems.one_of("pace", pace, &["free", "paced"]);
         problems.range("group", *group, 1..=MOST_INSTANCES);
         batch.iter().for_each(|batch| problems.range("batch", *batch, 1..=MOST_INSTANCES));
@@ -404,6 +404,12 @@ fn search_ranges(result: &ScenarioResult, search: &SearchRecord, single: bool, p
         problems.range("races", *races, 0..=*iterations);
         if *turns == 0 && *iterations > 0 {
             problems.say("turns", format!("is 0, with {iterations} iterations"));
+        }
+        if let Some(here) = at_distance {
+            problems.range("at_distance.turns", here.turns, 0..=*turns);
+            problems.range("at_distance.iterations", here.iterations, 0..=*iterations);
+            problems.range("at_distance.races", here.races, 0..=here.iterations.min(*races));
+            problems.range("at_distance.elapsed_s", here.elapsed_s, 0.0..=elapsed_s * (1.0 + 1e-9));
         }
     });
     let own = |arm: &ArmRecord| {
