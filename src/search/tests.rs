@@ -577,4 +577,7 @@ fn contenders_are_those_near_the_best_where_races_decide() {
         (search.winner(&[(5, 101.0), (2, 50.0)]), search.winner(&[(2, 0.0)]), search.winner(&[])),
         (Some(5), None, None)
     );
+    // A measurement finds its period, so a stretch has no place in the order.
+    search.add_variant(0, LONGER, None);
+    assert_eq!(search.winner(&[(5, 100.0), (6, 100.0)]), Some(6));
 }

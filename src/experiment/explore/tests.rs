@@ -378,6 +378,7 @@ fn the_best_of_a_long_search_are_measured_as_the_run_would() {
     // An arm at twice the period is the same arm in a measurement, and has its place in the order.
     assert_eq!(found(4000, ([50, 100, 80, 59, 50], 95), &[50, 52, 54], &[]).0, [1, 0, 2]);
     assert_eq!(found(4000, ([50, 100, 80, 59, 50], 95), &[50, 52, 54], &[]).1, 0);
+    assert_eq!(found(4000, ([90, 100, 80, 59, 50], 95), &[50, 52, 54], &[]).0, [0, 1, 2]);
     // There is less time, or too little.
     assert_eq!(found(1110, several, &[10, 30, 20], &[]), (vec![1, 2, 4], 2, vec![70], 0));
     assert_eq!(found(1020, several, &[], &[]), (vec![], 1, vec![], 0));
@@ -665,6 +666,7 @@ fn a_first_look_that_was_disturbed_leads_nowhere() {
     assert_eq!((explorer.search.here(), explorer.known(explorer.search.here(), &knowledge)), (0, None));
     explorer.imagine(0, 150.0, (8, 900));
     assert_eq!(explorer.known(explorer.search.here(), &knowledge), Some(far));
-    explorer.finish(Duration::from_millis(16), Some(far), &mut knowledge).unwrap();
+    explorer.imagine(0, 150.0, (8, 900));
+    explorer.finish(Duration::from_millis(24), Some(far), &mut knowledge).unwrap();
     assert_eq!(knowledge.value(cpus, Arm::FIRST, Some(150.0)), None);
 }
