@@ -177,13 +177,28 @@ pub(super) fn run_with(
     let counters = measured.counters;
     let (job, plan) = planned(experiment, measured, memory, interrupt)?;
     let plan = RunPlan { only_at, ..plan };
-    let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
-    let measurement = harness::run_in(memory, job, &plan, enough, watch)?;
-    drop(stress);
+    let measurement = under_stress(experiment, (job, memory), &plan, enough, watch)?;
     let mut result = result(experiment, &plan, &measurement)?;
     let others = placement.cpus.iter().skip(1);
     result.counters = counters.iter().zip(others).map(|(counters, &cpu)| counters.record(cpu, common.clock)).collect();
     Ok((Finished { result, stop: measurement.stop }, measurement))
+}
+
+/// Runs a plan of an experiment under its stress, if it has one.
+///
+/// # Errors
+/// As [`harness::run`].
+pub(super) fn under_stress(
+    experiment: &Experiment<'_>,
+    (job, memory): (Job<'_>, &mut Memory),
+    plan: &RunPlan,
+    enough: &AtomicBool,
+    watch: &mut dyn FnMut(&Tally),
+) -> Result<Measurement> {
+    let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, job.cpus)).transpose()?;
+    let measurement = harness::run_in(memory, job, plan, enough, watch)?;
+    drop(stress);
+    Ok(measurement)
 }
 
 /// The code of an experiment, and where it runs.

@@ -110,19 +110,19 @@ impl Search {
         Search::default()
     }
 
-    /// Adds an arm. `known` is what it was worth to other tests, relative to the best arm.
-    pub fn add(&mut self, known: Option<f64>) {
-        self.push(None, known);
+    /// Adds an arm. Nothing is known of it ([`Search::know`]).
+    pub fn add(&mut self) {
+        self.push(None);
     }
 
     /// Adds a variant of the arm `of`, as [`Search::add`]. A variant of a variant has none itself.
-    pub fn add_variant(&mut self, of: usize, change: Change, known: Option<f64>) {
-        self.push(Some((of, change)), known);
+    pub fn add_variant(&mut self, of: usize, change: Change) {
+        self.push(Some((of, change)));
     }
 
-    fn push(&mut self, of: Option<(usize, Change)>, known: Option<f64>) {
+    fn push(&mut self, of: Option<(usize, Change)>) {
         self.turns.push(Vec::new());
-        self.known.push(known);
+        self.known.push(None);
         self.of.push(of);
     }
 
@@ -144,11 +144,6 @@ impl Search {
     /// The turns of an arm, at any distance.
     pub fn turns(&self, arm: usize) -> impl ExactSizeIterator<Item = &Turn> {
         self.turns[arm].iter().map(|played| &played.turn)
-    }
-
-    /// The turns of an arm in a stratum.
-    pub fn turns_in(&self, arm: usize, stratum: usize) -> impl Iterator<Item = &Turn> {
-        self.turns(arm).filter(move |turn| self.stratum(turn.level) == self.stratum(stratum))
     }
 
     /// Begins at a level that is known before the first turn.

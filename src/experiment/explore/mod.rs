@@ -18,7 +18,7 @@ pub use self::time::Searching;
 pub(super) use self::time::Time;
 use self::time::{FINALISTS, LEAST_FINAL, rest};
 use super::request::{Choice, Experiment, PaceChoice};
-use super::run::{Measured, job, planned, settings, units};
+use super::run::{Measured, job, planned, settings, under_stress, units};
 use crate::error::Result;
 use crate::harness::{self, Limits, Memory, RunPlan, Tally};
 use crate::record::{ArmRecord, SearchRecord, TurnsRecord};
@@ -34,6 +34,7 @@ const KNOWN_AFTER: f64 = 0.5;
 const STEADY: f64 = 0.8;
 /// A group of this many more instances is tried first at a period that is longer by the period of one instance.
 const OVERLAP: f64 = 8.0;
+
 /// A run whose CPUs have moved.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moved {
@@ -76,9 +77,7 @@ pub(super) fn explore<'a>(
         Some(Moved { ns, .. }) => knowledge().chosen_at(cpus, test, ns),
     };
     if let Some(chosen) = before {
-        let settings = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
-        let experiment = Experiment { reach: chosen.reach, ..settings };
-        return Ok(Some(Explored { experiment, chosen, record: None }));
+        return Ok(Some(Explored { experiment: with_chosen(base, chosen)?, chosen, record: None }));
     }
     let allowed = match moved {
         // One curve of one code.
@@ -86,25 +85,9 @@ pub(super) fn explore<'a>(
         _ => searching.allowed.clone(),
     };
     let Some(time) = searching.time(&base.common.limits, moved.map(|moved| moved.time)) else { return Ok(None) };
-    let mut explorer = Explorer {
-        base,
-        allowed,
-        measured,
-        memory,
-        interrupt,
-        search: Search::new(),
-        candidates: Vec::new(),
-        levels: Levels::default(),
-        level: 0,
-        spent: Vec::new(),
-        time,
-        finals: Vec::new(),
-    };
+    let mut explorer = Explorer::new((base, measured), allowed, (memory, interrupt), time)?;
     if let Some(Moved { ns, .. }) = moved {
         explorer.search.begin_at(explorer.levels.level(ns));
-    }
-    for arm in search::arms(&explorer.allowed) {
-        explorer.add(arm, None)?;
     }
     if explorer.candidates.len() < 2 {
         return Ok(None);
@@ -133,6 +116,7 @@ enum Play {
     Final(usize, Duration),
 }
 
+/// A search with its candidates.
 struct Explorer<'e, 'a> {
     base: &'e Experiment<'a>,
     allowed: Allowed,
@@ -152,7 +136,35 @@ struct Explorer<'e, 'a> {
     finals: Vec<(usize, f64, bool)>,
 }
 
-impl<'a> Explorer<'_, 'a> {
+impl<'e, 'a> Explorer<'e, 'a> {
+    /// A search that begins with all arms that are allowed, and had no turn.
+    fn new(
+        (base, measured): (&'e Experiment<'a>, &'e Measured<'e>),
+        allowed: Allowed,
+        (memory, interrupt): (&'e mut Memory, &'e AtomicBool),
+        time: Time,
+    ) -> Result<Explorer<'e, 'a>> {
+        let arms = search::arms(&allowed);
+        let mut explorer = Explorer {
+            base,
+            allowed,
+            measured,
+            memory,
+            interrupt,
+            search: Search::new(),
+            candidates: Vec::new(),
+            levels: Levels::default(),
+            level: 0,
+            spent: Vec::new(),
+            time,
+            finals: Vec::new(),
+        };
+        for arm in arms {
+            explorer.add(arm, None)?;
+        }
+        Ok(explorer)
+    }
+
     /// Searches. `play` runs a turn of a candidate and returns the time since the turn before.
     fn search(
         mut self,
@@ -242,8 +254,8 @@ impl<'a> Explorer<'_, 'a> {
     /// Adds an arm. `of` is the candidate whose variant it is.
     fn add(&mut self, arm: Arm, of: Option<(usize, Change)>) -> Result<()> {
         match of {
-            Some((of, change)) => self.search.add_variant(of, change, None),
-            None => self.search.add(None),
+            Some((of, change)) => self.search.add_variant(of, change),
+            None => self.search.add(),
         }
         self.candidates.push(Candidate {
             arm,
@@ -322,10 +334,8 @@ impl<'a> Explorer<'_, 'a> {
         let before = self.search.turns(number).len();
         let plan = turn_plan((&candidate.experiment, candidate.arm), &mut tuned, self.measured, before);
         let experiment = &candidate.experiment;
-        let stress = candidate.arm.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
-        let stress = stress.transpose()?;
-        let measurement = harness::run_in(self.memory, job(experiment), &plan, self.interrupt, &mut |_| ())?;
-        drop(stress);
+        let job = (job(experiment), &mut *self.memory);
+        let measurement = under_stress(experiment, job, &plan, self.interrupt, &mut |_| ())?;
         watch(&measurement.tally);
         let program = &self.base.scenario.program;
         let races = harness::races(program, &measurement.tally.outcomes());
@@ -356,10 +366,7 @@ impl<'a> Explorer<'_, 'a> {
         let limits = Limits { duration: Some(time), ..Limits::default() };
         let (job, plan) = planned(&experiment, self.measured, self.memory, self.interrupt)?;
         let plan = RunPlan { limits, ..plan };
-        let stress = experiment.choice.stress.map(|kind| harness::Stress::begin(kind, &experiment.placement.cpus));
-        let stress = stress.transpose()?;
-        let measurement = harness::run_in(self.memory, job, &plan, self.interrupt, &mut |_| ())?;
-        drop(stress);
+        let measurement = under_stress(&experiment, (job, self.memory), &plan, self.interrupt, &mut |_| ())?;
         watch(&measurement.tally);
         let races = harness::races(&self.base.scenario.program, &measurement.tally.outcomes());
         let strata = measurement.distances.iter().flat_map(|distances| &distances.strata);
@@ -370,15 +377,9 @@ impl<'a> Explorer<'_, 'a> {
 
     /// Notes what a final of a candidate has counted. `times` has the time of it at each distance in nanoseconds.
     fn note_final(&mut self, number: usize, times: &[(f64, Duration)], counted: TurnsRecord) {
-        let here = self.search.here();
         let all: Duration = times.iter().map(|(_, time)| *time).sum();
         let (most, time) = times.iter().copied().max_by_key(|(_, time)| *time).unzip();
-        if let Some(ns) = most {
-            self.level = self.levels.level(ns);
-            self.search.join(self.levels.joined());
-        }
-        let is_steady = time.is_none_or(|time| time >= all.mul_f64(STEADY));
-        let is_here = is_steady && self.search.stratum(self.level) == self.search.stratum(here);
+        let is_here = self.look(most.map(Nanos)) && time.is_none_or(|time| time >= all.mul_f64(STEADY));
         self.candidates[number].counted.push((self.level, counted));
         let rate = counted.races as f64 / counted.elapsed_s.max(f64::MIN_POSITIVE);
         self.finals.push((number, rate, is_here));
@@ -392,15 +393,20 @@ impl<'a> Explorer<'_, 'a> {
         winner.unwrap_or_else(|| self.search.best_in(stratum).0)
     }
 
-    /// Notes what a turn of a candidate has found, seen and counted. If the look at the distance was lost, the last one counts.
-    fn note(&mut self, (number, tuned): (usize, Tuned), distance: Option<Nanos>, (turn, counted): (Turn, TurnsRecord)) {
+    /// Notes the distance that there was, or that the look was lost: then the last one counts. Whether it is where the search is.
+    fn look(&mut self, distance: Option<Nanos>) -> bool {
         let here = self.search.here();
         if let Some(Nanos(ns)) = distance {
             self.level = self.levels.level(ns);
             self.search.join(self.levels.joined());
         }
+        self.search.stratum(self.level) == self.search.stratum(here)
+    }
+
+    /// Notes what a turn of a candidate has found, seen and counted.
+    fn note(&mut self, (number, tuned): (usize, Tuned), distance: Option<Nanos>, (turn, counted): (Turn, TurnsRecord)) {
         // A period and skews that were found at another distance do not fit this one.
-        if self.search.stratum(self.level) == self.search.stratum(here) {
+        if self.look(distance) {
             self.candidates[number].tune(self.level, tuned);
         }
         self.candidates[number].counted.push((self.level, counted));
@@ -470,9 +476,7 @@ impl<'a> Explorer<'_, 'a> {
         let distance_ns = settings.distance_ns;
         let record = SearchRecord { elapsed_s: elapsed.as_secs_f64(), measure, distance_ns, chosen, arms };
         let most = if strata.len() > 1 { self.time.most } else { self.time.here };
-        let candidate = self.candidates.swap_remove(chosen);
-        let (searched_period, reach) = (period(settings.period_ticks), settings.reach);
-        let mut experiment = Experiment { searched_period, reach, ..candidate.experiment };
+        let mut experiment = with_chosen(self.base, settings)?;
         let limits = &mut experiment.common.limits;
         limits.duration = limits.duration.map(|duration| rest(duration, elapsed, most));
         Ok(Explored { experiment, chosen: settings, record: Some(record) })
@@ -516,6 +520,12 @@ impl<'a> Explorer<'_, 'a> {
 fn races_decide(experiment: &Experiment<'_>) -> bool {
     let skews = experiment.choice.pace.skews();
     skews.map_or(!experiment.common.window, |skews| skews.len() == 1)
+}
+
+/// The experiment with the settings that a search has chosen.
+fn with_chosen<'a>(base: &Experiment<'a>, chosen: Chosen) -> Result<Experiment<'a>> {
+    let experiment = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
+    Ok(Experiment { reach: chosen.reach, ..experiment })
 }
 
 /// The experiment with other settings.

@@ -1,6 +1,6 @@
 //! Tests of the search, most of them on simulated machines.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::candidate::stretched;
 use super::*;
@@ -15,8 +15,7 @@ use crate::record::ScenarioResult;
 
 /// Runs store buffering on the first two CPUs, or on one.
 fn measured(limits: Limits, searching: &Searching) -> ScenarioResult {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    run(&experiment(&scenario, limits, searching), &AtomicBool::new(false), |_| ()).unwrap().result
+    run(&experiment(&SB, limits, searching), &AtomicBool::new(false), |_| ()).unwrap().result
 }
 
 /// An experiment on the first two CPUs, or on one.
@@ -71,7 +70,7 @@ fn settings_stay_where_a_run_is_not_limited_by_time_alone() {
 
 #[test]
 fn a_search_is_recorded_and_repeats_use_what_it_chose() {
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
+    let searching = searching();
     let first = measured(time(500), &searching);
     let search = first.search.as_ref().unwrap();
     let pace = &first.pace;
@@ -120,36 +119,25 @@ fn short_runs_and_those_that_end_by_what_they_do_search_nothing() {
     assert!(result.search.is_none());
 }
 
-/// An explorer without a turn, of every arm.
-fn explorer<'e, 'a>(
-    base: &'e Experiment<'a>,
-    measured: &'e Measured<'e>,
-    memory: &'e mut Memory,
-    flag: &'e AtomicBool,
-) -> Explorer<'e, 'a> {
-    let allowed = Allowed::all();
-    let (search, levels) = (Search::new(), Levels::default());
-    let (candidates, spent) = (Vec::new(), Vec::new());
+/// Store buffering.
+static SB: LazyLock<Scenario> = LazyLock::new(|| crate::catalogue::named("SB").unwrap());
+/// CPUs of which nothing was measured.
+static MEASURED: Measured<'_> = Measured { counters: &[], edges: None };
+
+/// A search of all arms that knows nothing.
+fn searching() -> Searching {
+    Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None }
+}
+
+/// An experiment of this length that searches all arms.
+fn base(ms: u64) -> Experiment<'static> {
+    experiment(&SB, time(ms), &searching())
+}
+
+/// An explorer without a turn, of every arm, with 200 ms at a distance.
+fn explorer<'e>(base: &'e Experiment<'static>, memory: &'e mut Memory, flag: &'e AtomicBool) -> Explorer<'e, 'static> {
     let time = Time::new(Duration::from_millis(200), Duration::from_secs(1));
-    let interrupt = flag;
-    let mut explorer = Explorer {
-        base,
-        allowed,
-        measured,
-        memory,
-        interrupt,
-        search,
-        candidates,
-        levels,
-        level: 0,
-        spent,
-        time,
-        finals: Vec::new(),
-    };
-    for arm in search::arms(&Allowed::all()) {
-        explorer.add(arm, None).unwrap();
-    }
-    explorer
+    Explorer::new((base, &MEASURED), Allowed::all(), (memory, flag), time).unwrap()
 }
 
 /// The counts of a turn. It was extrapolated from half of its skews.
@@ -170,17 +158,14 @@ impl Explorer<'_, '_> {
 /// The settings are those of the distance where the search had its time. What it found at others is known.
 #[test]
 fn each_distance_has_its_settings() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let mut base = experiment(&scenario, time(1000), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let mut base = base(1000);
     let flag = AtomicBool::new(false);
     let ms = Duration::from_millis;
     // Turns in three strata: the best arm is the third near, the second far, and the first where the search hardly was.
-    let told = |base: &Experiment<'_>, turns: &[(f64, u64, usize)]| {
+    let told = |base: &Experiment<'static>, turns: &[(f64, u64, usize)]| {
         let all: u64 = turns.iter().map(|(_, each, _)| 22 * each).sum();
         let mut memory = Memory::default();
-        let mut explorer = explorer(base, &measured, &mut memory, &flag);
+        let mut explorer = explorer(base, &mut memory, &flag);
         for &(ns, each, best) in turns {
             // What the first turns at a distance began with is for another one.
             let arms = explorer.candidates.len();
@@ -196,15 +181,14 @@ fn each_distance_has_its_settings() {
         let mut knowledge = Knowledge::default();
         let explored = explorer.finish(ms(450), None, &mut knowledge).unwrap();
         let at = |arm: Arm| arms.iter().position(|known| *known == arm);
-        let known = [28.0, 60.0, 175.0].map(|ns| {
-            knowledge.chosen_at(&base.placement.cpus, &scenario.sha256, ns).and_then(|chosen| at(chosen.arm))
-        });
+        let known = [28.0, 60.0, 175.0]
+            .map(|ns| knowledge.chosen_at(&base.placement.cpus, &SB.sha256, ns).and_then(|chosen| at(chosen.arm)));
         let record = explored.record.unwrap();
         assert_eq!(
             (record.distance_ns, record.chosen),
             (explored.chosen.distance_ns, at(explored.chosen.arm).unwrap())
         );
-        assert_eq!(knowledge.chosen(&base.placement.cpus, &scenario.sha256), Some(explored.chosen));
+        assert_eq!(knowledge.chosen(&base.placement.cpus, &SB.sha256), Some(explored.chosen));
         let left = explored.experiment.common.limits.duration.unwrap();
         (at(explored.chosen.arm).unwrap(), explored.chosen.distance_ns.map(f64::round), known, left)
     };
@@ -223,7 +207,7 @@ fn each_distance_has_its_settings() {
     base.common.window = true;
     assert_eq!(told(&base, &[(near, 6, 2), (far, 10, 1)]).2, [None, None, Some(1)]);
     let mut memory = Memory::default();
-    let without = explorer(&base, &measured, &mut memory, &flag);
+    let without = explorer(&base, &mut memory, &flag);
     let explored = without.finish(ms(1), None, &mut Knowledge::default()).unwrap();
     assert_eq!((explored.chosen.distance_ns, explored.chosen.arm), (None, Arm::FIRST));
 }
@@ -231,12 +215,9 @@ fn each_distance_has_its_settings() {
 /// A search ends once it had its time at one distance, and at any once it had all of its time.
 #[test]
 fn a_search_has_its_time_at_one_distance() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let base = experiment(&scenario, time(1000), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let base = base(1000);
     let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
-    let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+    let mut explorer = explorer(&base, &mut memory, &flag);
     let ms = Duration::from_millis;
     assert_eq!(explorer.time, Time { here: ms(200), most: ms(400) });
     let goes_on = |explorer: &Explorer<'_, '_>, elapsed| explorer.goes_on(ms(elapsed));
@@ -265,10 +246,7 @@ fn a_search_has_its_time_at_one_distance() {
 /// millisecond, and one that began with what was found at another distance has a tenth of the races.
 #[test]
 fn a_search_on_a_machine_whose_cpus_move() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let base = experiment(&scenario, time(1000), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let base = base(1000);
     let flag = AtomicBool::new(false);
     let all = search::arms(&Allowed::all());
     let known = Chosen { arm: all[10], period_ticks: 0.0, reach: 1, distance_ns: Some(60.0) };
@@ -276,9 +254,9 @@ fn a_search_on_a_machine_whose_cpus_move() {
     let found = |distance: &dyn Fn(u64) -> f64| {
         let mut memory = Memory::default();
         let knowledge = Mutex::new(Knowledge::default());
-        knowledge.lock().unwrap().choose(&base.placement.cpus, &scenario.sha256, known);
+        knowledge.lock().unwrap().choose(&base.placement.cpus, &SB.sha256, known);
         let mut turns = 0;
-        let explored = explorer(&base, &measured, &mut memory, &flag).search(&knowledge, |explorer, play| {
+        let explored = explorer(&base, &mut memory, &flag).search(&knowledge, |explorer, play| {
             let Play::Turn(number) = play else { panic!("there is no time for a final") };
             let ns = distance(turns);
             turns += 1;
@@ -310,17 +288,14 @@ fn a_search_on_a_machine_whose_cpus_move() {
     flag.store(true, Ordering::Relaxed);
     let knowledge = Mutex::new(Knowledge::default());
     let mut memory = Memory::default();
-    let stopped = explorer(&base, &measured, &mut memory, &flag).search(&knowledge, |_, _| panic!("a turn")).unwrap();
+    let stopped = explorer(&base, &mut memory, &flag).search(&knowledge, |_, _| panic!("a turn")).unwrap();
     assert_eq!(stopped.chosen.arm, Arm::FIRST);
 }
 
 /// In turns, at the shortest period, some arms seem as good as others that are better in a measurement.
 #[test]
 fn the_best_of_a_long_search_are_measured_as_the_run_would() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let base = experiment(&scenario, time(5000), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let base = base(5000);
     let flag = AtomicBool::new(false);
     let all = search::arms(&Allowed::all());
     let ms = Duration::from_millis;
@@ -332,7 +307,7 @@ fn the_best_of_a_long_search_are_measured_as_the_run_would() {
     let found = |most: u64, (turns, longer): ([u64; 5], u64), finals: &[u64], times: &[[u64; 2]]| {
         let (mut memory, mut played, mut lengths) = (Memory::default(), Vec::new(), Vec::new());
         let knowledge = Mutex::new(Knowledge::default());
-        let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+        let mut explorer = explorer(&base, &mut memory, &flag);
         explorer.time = Time { most: ms(most), ..time };
         let explored = explorer.search(&knowledge, |explorer, play| match play {
             Play::Turn(number) => {
@@ -395,13 +370,10 @@ fn the_best_of_a_long_search_are_measured_as_the_run_would() {
 /// What an earlier search chose for a distance is used when the CPUs get there, and stays.
 #[test]
 fn a_search_that_gets_to_a_known_distance_ends() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let base = experiment(&scenario, time(1000), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let base = base(1000);
     let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
-    let mut explorer = explorer(&base, &measured, &mut memory, &flag);
-    let (cpus, test) = (&base.placement.cpus, &scenario.sha256);
+    let mut explorer = explorer(&base, &mut memory, &flag);
+    let (cpus, test) = (&base.placement.cpus, &SB.sha256);
     let free = search::arms(&Allowed::all()).into_iter().find(|arm| arm.pace == ArmPace::Free).unwrap();
     let arm = Arm { batch: Some(77), ..free };
     let near = Chosen { arm, period_ticks: 0.0, reach: 4, distance_ns: Some(28.0) };
@@ -440,12 +412,9 @@ fn a_search_that_gets_to_a_known_distance_ends() {
 /// At each distance a candidate has its own period and sweep, and a variant begins as the arm that it varies.
 #[test]
 fn a_candidate_is_tuned_at_each_distance() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let base = experiment(&scenario, time(1000), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let base = base(1000);
     let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
-    let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+    let mut explorer = explorer(&base, &mut memory, &flag);
     explorer.guess_periods().unwrap();
     let guessed = explorer.tuned(0, 0);
     assert!(guessed.period.is_some_and(|period| period > Ticks(0)) && guessed.skews.is_empty());
@@ -499,15 +468,12 @@ fn a_candidate_is_tuned_at_each_distance() {
 /// A longer period than the threads need stays as it is during a turn, and is tried only where the measurement may keep it.
 #[test]
 fn a_stretched_period_is_kept_for_a_turn() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let mut base = experiment(&scenario, time(500), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let mut base = base(500);
     let mut plans = [1, 2, 4].map(|stretch| {
         let arm = Arm { stretch, ..Arm::FIRST };
         let period = stretched(Ticks(101), Arm::FIRST, arm);
         let experiment = with_settings(&base, arm, period).unwrap();
-        let plan = turn_plan((&experiment, arm), &mut Tuned::begin(period), &measured, 0);
+        let plan = turn_plan((&experiment, arm), &mut Tuned::begin(period), &MEASURED, 0);
         (plan.period, plan.adapt)
     });
     plans.sort_by_key(|(period, _)| *period);
@@ -530,10 +496,9 @@ fn a_stretched_period_is_kept_for_a_turn() {
 /// The skews of a window are swept in every turn of the search and all count, and the chosen settings sweep them evenly.
 #[test]
 fn a_window_keeps_its_skews_while_settings_are_searched() {
-    let scenario = crate::catalogue::named("SB").unwrap();
     let paced = Allowed { free: false, ..Allowed::all() };
     let searching = Searching { allowed: paced, knowledge: Arc::default(), budget: None };
-    let mut base = experiment(&scenario, time(500), &searching);
+    let mut base = experiment(&SB, time(500), &searching);
     let arm = Arm { group: 4, ..Arm::FIRST };
     let all = sweep(base.common.units(), Ticks(1000), 1).len();
     let given = [-20, 0, 20].map(Ticks).to_vec();
@@ -545,15 +510,14 @@ fn a_window_keeps_its_skews_while_settings_are_searched() {
         let experiment = with_settings(&base, arm, Some(Ticks(1000))).unwrap();
         assert_eq!(experiment.choice.pace.skews(), given.as_ref());
         let mut tuned = Tuned::begin(Some(Ticks(1000)));
-        let measured = Measured { counters: &[], edges: None };
         let mut plan = |before| {
-            let plan = turn_plan((&experiment, arm), &mut tuned, &measured, before);
+            let plan = turn_plan((&experiment, arm), &mut tuned, &MEASURED, before);
             tuned.skews.truncate(2);
             (plan.skews.len(), plan.seed)
         };
         assert_eq!([plan(0), plan(1)], [(turns[0], 1), (turns[1], 2)], "{window} {given:?}");
         let mut tallies = Tally::new(&[0, 10, 20].map(Ticks)).skews;
-        tallies[1].outcomes.insert(vec![crate::program::Const::Int(0); scenario.program.columns.len()], 1000);
+        tallies[1].outcomes.insert(vec![crate::program::Const::Int(0); SB.program.columns.len()], 1000);
         let all = if window { vec![0, 1, 2] } else { vec![1] };
         assert_eq!(counted(&experiment, &tallies), all);
     }
@@ -566,11 +530,8 @@ fn a_window_keeps_its_skews_while_settings_are_searched() {
 /// The sweep of a candidate grows while the races are most frequent at its end, and the measurement sweeps as far.
 #[test]
 fn a_sweep_that_ends_before_the_peak_is_widened() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let mut base = experiment(&scenario, time(500), &searching);
-    let program = &scenario.program;
-    let measured = Measured { counters: &[], edges: None };
+    let mut base = base(500);
+    let program = &SB.program;
     let clock = base.common.units();
     let period = clock.ticks(Nanos(80.0));
     // Races come more often, the longer the last thread waits.
@@ -588,7 +549,7 @@ fn a_sweep_that_ends_before_the_peak_is_widened() {
     }
     let (experiment, mut tuned) = (first(&base), Tuned::begin(Some(period)));
     for (width, reach) in [(80.0, 2), (160.0, 4), (240.0, 4)] {
-        let plan = turn_plan((&experiment, Arm::FIRST), &mut tuned, &measured, 0);
+        let plan = turn_plan((&experiment, Arm::FIRST), &mut tuned, &MEASURED, 0);
         let end = clock.nanos(*plan.skews.last().unwrap()).0;
         assert!((end - width).abs() < 2.0 && plan.skews.len() == 49, "{end} {width}");
         tuned.choose_skews(&experiment, &late(&plan.skews), (true, &[47, 48]));
@@ -601,13 +562,13 @@ fn a_sweep_that_ends_before_the_peak_is_widened() {
     assert_eq!((tuned.reach, tuned.skews.as_slice()), (1, &[Ticks(47)][..]));
     base.choice.pace = PaceChoice::Paced { given: true, period: None, skews: Some((0..49).map(Ticks).collect()) };
     let (given, mut tuned) = (first(&base), Tuned::begin(Some(period)));
-    let plan = turn_plan((&given, Arm::FIRST), &mut tuned, &measured, 0);
+    let plan = turn_plan((&given, Arm::FIRST), &mut tuned, &MEASURED, 0);
     tuned.choose_skews(&given, &late(&plan.skews), (true, &[48]));
     assert_eq!(tuned.reach, 1);
     base.choice.pace = PaceChoice::Paced { given: true, period: None, skews: None };
     base.common.window = true;
     let (window, mut tuned) = (first(&base), Tuned::begin(Some(period)));
-    let plan = turn_plan((&window, Arm::FIRST), &mut tuned, &measured, 0);
+    let plan = turn_plan((&window, Arm::FIRST), &mut tuned, &MEASURED, 0);
     tuned.choose_skews(&window, &late(&plan.skews), (true, &[48]));
     assert_eq!(tuned.reach, 1);
 }
@@ -615,21 +576,18 @@ fn a_sweep_that_ends_before_the_peak_is_widened() {
 /// What was chosen before is used with its sweep.
 #[test]
 fn a_repeat_reaches_as_far_as_the_search_did() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let base = experiment(&scenario, time(500), &searching);
+    let searching = searching();
+    let base = experiment(&SB, time(500), &searching);
     let chosen = Chosen { arm: Arm::FIRST, period_ticks: 100.0, reach: 4, distance_ns: None };
-    searching.knowledge.lock().unwrap().choose(&base.placement.cpus, &scenario.sha256, chosen);
-    let measured = Measured { counters: &[], edges: None };
+    searching.knowledge.lock().unwrap().choose(&base.placement.cpus, &SB.sha256, chosen);
     let flag = AtomicBool::new(false);
-    let again = explore(&base, None, &measured, (&mut Memory::default(), &flag), &mut |_| ()).unwrap().unwrap();
+    let again = explore(&base, None, &MEASURED, (&mut Memory::default(), &flag), &mut |_| ()).unwrap().unwrap();
     assert_eq!((again.experiment.reach, again.chosen, again.record), (4, chosen, None));
 }
 
 #[test]
 fn a_turn_counts_what_its_best_skews_would_have_given() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let program = &scenario.program;
+    let program = &SB.program;
     let rows = |races: u64, others: u64| {
         let race: Vec<_> = vec![crate::program::Const::Int(0); program.columns.len()];
         let other = vec![crate::program::Const::Int(1); program.columns.len()];
@@ -651,16 +609,13 @@ fn a_turn_counts_what_its_best_skews_would_have_given() {
 /// A search after a move begins at the distance that is known, so a first look that was disturbed leads nowhere, and teaches nothing.
 #[test]
 fn a_first_look_that_was_disturbed_leads_nowhere() {
-    let scenario = crate::catalogue::named("SB").unwrap();
-    let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget: None };
-    let base = experiment(&scenario, time(1000), &searching);
-    let measured = Measured { counters: &[], edges: None };
+    let base = base(1000);
     let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
     let mut knowledge = Knowledge::default();
-    let (cpus, test) = (&base.placement.cpus, &scenario.sha256);
+    let (cpus, test) = (&base.placement.cpus, &SB.sha256);
     let far = Chosen { arm: Arm::FIRST, period_ticks: 9.0, reach: 1, distance_ns: Some(176.0) };
     knowledge.choose(cpus, test, far);
-    let mut explorer = explorer(&base, &measured, &mut memory, &flag);
+    let mut explorer = explorer(&base, &mut memory, &flag);
     explorer.search.begin_at(explorer.levels.level(28.0));
     explorer.imagine(0, 150.0, (8, 900));
     assert_eq!((explorer.search.here(), explorer.known(explorer.search.here(), &knowledge)), (0, None));

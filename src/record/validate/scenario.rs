@@ -571,10 +571,9 @@ fn by_skew(result: &ScenarioResult, problems: &mut Problems) {
     problems.each("skews", skews, |problems, skew| {
         by_outcome(&skew.outcomes, [skew.iterations, skew.races], outcomes, problems);
     });
-    // The parts of a run whose settings followed the distance.
-    let parts = || result.distances.iter().flat_map(|distances| &distances.settings);
     let of_pace = |pace: &str| {
-        sum(parts().filter(|part| part.pace.as_deref() == Some(pace)).map(|part| part.iterations)).unwrap_or(u64::MAX)
+        let parts = result.parts().filter(|part| part.pace.as_deref() == Some(pace));
+        sum(parts.map(|part| part.iterations)).unwrap_or(u64::MAX)
     };
     let all_free = if result.pace.mode == "free" { iterations } else { 0 };
     let ran_free = free.as_ref().map_or(all_free, |free| free.iterations);
