@@ -267,7 +267,7 @@ impl Seen<'_> {
             };
             match change.stretch {
                 Some(stretch) => (promising || !short) && measure == Measure::Races && self.may_stretch(arm, stretch),
-                None => promising && self.may_do_good(change, &values),
+                None => promising && self.may_do_good(arm, change, &values),
             }
         };
         let worth: Vec<usize> = (0..open.len()).filter(may_gain).collect();
@@ -283,11 +283,15 @@ impl Seen<'_> {
         self.turns[arm].last().is_some_and(fewer)
     }
 
-    /// Whether a change did good to one of the arms that it was tried on, or was not tried. The best period depends on the arm, so
-    /// this does not hold for it.
-    fn may_do_good(&self, change: Change, values: &[(f64, f64)]) -> bool {
-        let alike =
-            |variant: usize| self.search.of[variant].filter(|(_, known)| *known == change).map(|(of, _)| (variant, of));
+    /// Whether a change may do an arm good: it did to one of the arms that it was tried on, or was not tried. Arms with another stretch
+    /// say nothing about it: a prefetch may do harm at a period that is too short, and good at a longer one. The best period depends on
+    /// the arm, so none of this holds for it.
+    fn may_do_good(&self, arm: usize, change: Change, values: &[(f64, f64)]) -> bool {
+        let stretch = |arm: usize| self.search.place(arm).0.stretch;
+        let alike = |variant: usize| {
+            let of = self.search.of[variant].filter(|(_, known)| *known == change).map(|(of, _)| of);
+            of.filter(|&of| stretch(of) == stretch(arm)).map(|of| (variant, of))
+        };
         let mut tried = self.tried().filter_map(alike).peekable();
         tried.peek().is_none() || tried.any(|(variant, of)| values[variant].0 >= values[of].0)
     }

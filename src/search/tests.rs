@@ -495,6 +495,23 @@ fn a_prefetch_that_did_no_good_is_tried_on_other_arms_once_it_does() {
     assert!(joins(&search, 2));
 }
 
+/// A prefetch that did harm at the shortest period may do good at twice that.
+#[test]
+fn a_prefetch_is_tried_again_at_another_stretch() {
+    let mut search = Search::new();
+    search.add();
+    search.add_variant(0, OFF);
+    search.add_variant(0, LONGER);
+    [(0, 1000), (1, 900), (2, 2000)].into_iter().for_each(|(arm, races)| search.seen(arm, turn(races)));
+    assert_eq!(joining(&search, &[(2, OFF)], true), [(2, OFF)]);
+    // Arms with the same stretch say that it does harm there too.
+    search.add_variant(2, OFF);
+    search.add();
+    search.add_variant(4, LONGER);
+    [(3, 1900), (4, 1000), (5, 2000)].into_iter().for_each(|(arm, races)| search.seen(arm, turn(races)));
+    assert_eq!(joining(&search, &[(5, OFF)], true), []);
+}
+
 /// Of variants that are hardly different, one is chosen whichever joined first.
 #[test]
 fn the_order_in_which_variants_joined_does_not_choose() {
