@@ -1,8 +1,9 @@
 //! The distances between the CPUs in words, and the lines of the table for each of them.
 
-use super::numbers::{count, rate, rate_with_interval};
+use super::numbers::{count, first_few, rate, rate_with_interval};
 use crate::machine::in_order;
 use crate::record::{DistancesRecord, Record, ScenarioResult, SkewRecord, StratumRecord};
+use crate::stats::share;
 
 /// A distance: `17 ns`; below 10 ns with a digit after the point.
 pub(super) fn distance(ns: f64) -> String {
@@ -17,6 +18,11 @@ pub(super) fn share_of_time(share: f64) -> String {
         percent if percent > 99.0 && share < 1.0 => "> 99 %".to_owned(),
         percent => format!("{percent:.0} %"),
     }
+}
+
+/// Which iterations the race window of a result counts, if not all: `the paced 5 % of the iterations`.
+pub(super) fn in_window(result: &ScenarioResult) -> Option<String> {
+    result.paced_share().map(|share| format!("the paced {} of the iterations", share_of_time(share)))
 }
 
 /// The distances in words: `2 distances: 17 ns 42 % of the time, 230 ns 58 %`, or `one distance: 38 ns`. `None` if no look
@@ -43,6 +49,17 @@ pub(super) fn several(result: &ScenarioResult) -> Vec<(&StratumRecord, f64)> {
     let strata: Vec<_> =
         distances.strata.iter().zip(distances.shares()).filter(|(stratum, _)| stratum.iterations > 0).collect();
     if strata.len() > 1 { strata } else { Vec::new() }
+}
+
+/// The rates of a run whose settings followed the distance between its CPUs, at each distance that counts: `18.2 % [18.1, 18.3] at 30 ns,
+/// 56.3 % [56.2, 56.4] at 186 ns`. `None` if there are not several. What the whole run had in common is only how long it was at each.
+pub(super) fn rates(result: &ScenarioResult) -> Option<String> {
+    let rates: Vec<String> = (several(result).into_iter())
+        .map(|(stratum, _)| {
+            format!("{} at {}", rate_with_interval(stratum.rate, stratum.interval), distance(stratum.ns))
+        })
+        .collect();
+    (result.has_followed() && !rates.is_empty()).then(|| rates.join(", "))
 }
 
 /// The lines of the table for the distances of a result, below its own line; none if there is only one.
@@ -100,12 +117,32 @@ pub(super) fn summary(record: &Record) -> Vec<String> {
             some => format!("{} more placements: {some} of them with several distances.", more.len()),
         });
     }
+    lines.extend(at_none(record));
     lines
 }
 
+/// A line about the results that have more than this share of their iterations at no distance, the first so many by name.
+const AT_NONE: f64 = 0.01;
+const NAMED: usize = 3;
+
+/// The largest shares of iterations that are at no distance, in one line; `None` if there are only small ones.
+fn at_none(record: &Record) -> Option<String> {
+    let share_of = |result: &ScenarioResult| share(result.distances.as_ref()?.between.iterations, result.iterations);
+    let mut shares: Vec<(f64, &str)> =
+        record.results.iter().filter_map(|result| Some((share_of(result)?, result.scenario.as_str()))).collect();
+    shares.retain(|(share, _)| *share > AT_NONE);
+    shares.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let each: Vec<String> = shares.iter().map(|(share, name)| format!("{} of {name}", share_of_time(*share))).collect();
+    let because = "the CPUs were moving, or the settings were for another distance";
+    (!each.is_empty()).then(|| format!("Counted at no distance, because {because}: {}.", first_few(&each, NAMED)))
+}
+
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::harness::Prefetch;
+    use crate::record::{CountRecord, FreeRecord, SettingsRecord, Warning};
+    use crate::stats::Interval;
 
     fn stratum(ns: f64, elapsed_s: f64) -> StratumRecord {
         StratumRecord {
@@ -154,5 +191,78 @@ mod tests {
         });
         assert_eq!(in_words(&sum).unwrap(), "2 distances: 18 ns 50 % of the time, 230 ns 50 %");
         assert_eq!((sum.looks, sum.strata[0].looks), (7, 20));
+    }
+
+    /// A record of one test, whose run was paced at 30 ns for a tenth of its iterations, and then free at 180 ns.
+    pub(in super::super) fn moved() -> Record {
+        let mut record = crate::record::shipped("2026-11-25T174425Z");
+        record.results.retain(|result| result.scenario == "SB");
+        let result = &mut record.results[0];
+        let part = |distance_ns| SettingsRecord {
+            distance_ns: Some(distance_ns),
+            pace: None,
+            group: 1,
+            batch: None,
+            prefetch: Prefetch::On,
+            period_ns: None,
+            elapsed_s: 1.0,
+            iterations: 1,
+            races: 1,
+            code: None,
+        };
+        result.free =
+            Some(FreeRecord { iterations: 9 * result.iterations, matches: None, races: 0, outcomes: Vec::new() });
+        result.iterations *= 10;
+        let near = Some(Interval { low: 0.09, high: 0.11, level: 0.95 });
+        let far = Some(Interval { low: 0.4, high: 0.6, level: 0.95 });
+        let strata = vec![
+            StratumRecord { interval: near, ..stratum(30.0, 1.0) },
+            StratumRecord { rate: Some(0.5), interval: far, ..stratum(180.0, 9.0) },
+        ];
+        let between = CountRecord { iterations: result.iterations / 20, races: 1, matches: None };
+        let settings = vec![part(30.0), part(180.0)];
+        result.distances = Some(DistancesRecord { strata, between, settings, ..DistancesRecord::default() });
+        result.warnings = vec![Warning::RateVaried];
+        record
+    }
+
+    #[test]
+    fn what_is_of_the_paced_part_alone_says_so() {
+        let mut record = moved();
+        let best = |record: &Record| super::super::table::lines(record)[0][6].clone();
+        let drawn = |record: &Record| super::super::windows(record, Some(100), |_| true);
+        assert!(best(&record).ends_with(" % (paced)"), "{}", best(&record));
+        assert!(
+            drawn(&record).trim_end().ends_with("\n             the paced 10 % of the iterations"),
+            "{}",
+            drawn(&record)
+        );
+        record.results[0].free = None;
+        assert!(!best(&record).contains("paced") && !drawn(&record).contains("paced"));
+        // Nothing was paced.
+        record.results[0].free = moved().results[0].free.clone();
+        record.results[0].skews.clear();
+        assert_eq!(record.results[0].paced_share(), None);
+    }
+
+    #[test]
+    fn a_run_that_followed_has_a_rate_at_each_distance() {
+        let mut record = moved();
+        assert_eq!(rates(&record.results[0]).unwrap(), "10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns");
+        let at_none = "Counted at no distance, because the CPUs were moving, or the settings were for another distance: 5 % of SB.";
+        assert_eq!(summary(&record).last().unwrap(), at_none);
+        let advises = |record: &Record| super::super::table::summary(record).contains("To do about a rate");
+        assert!(!advises(&record));
+        let answer = super::super::page::answer_of(&record);
+        let sure = "The rate depends on how far apart the CPUs are: 10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns. Most";
+        assert!(answer.iter().any(|line| line.replace('\u{a0}', " ").starts_with(sure)), "{answer:?}");
+        let distances = record.results[0].distances.as_mut().unwrap();
+        (distances.settings, distances.between.iterations) = (Vec::new(), 1);
+        assert_eq!((rates(&record.results[0]), summary(&record).len()), (None, 1));
+        assert!(advises(&record));
+        // At one of the two nothing was counted.
+        record = moved();
+        record.results[0].distances.as_mut().unwrap().strata[0].iterations = 0;
+        assert_eq!(rates(&record.results[0]), None);
     }
 }

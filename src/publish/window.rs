@@ -1,5 +1,6 @@
 //! Draws each race window as one line of text.
 
+use super::distances::in_window;
 use super::numbers::rate;
 use crate::record::{Record, ScenarioResult, SkewRecord};
 use crate::shown;
@@ -50,6 +51,9 @@ pub fn windows(record: &Record, room: Option<usize>, wanted: impl Fn(&ScenarioRe
         // The skew is that of the first instance of a group.
         let groups = if result.pace.group > 1 { format!("  groups of {}", result.pace.group) } else { String::new() };
         text.push_str(&format!("{:width$}  {:7}  {left}{}{right}{groups}\n", "", "", " ".repeat(gap)));
+        if let Some(part) = in_window(result) {
+            text.push_str(&format!("{:width$}  {:7}  {part}\n", "", ""));
+        }
     }
     text
 }

@@ -471,6 +471,12 @@ impl ScenarioResult {
         self.iterations.saturating_sub(self.free.as_ref().map_or(0, |free| free.iterations))
     }
 
+    /// The share of the iterations that `skews` counts, where others ran free. `None` if none did, or all.
+    pub fn paced_share(&self) -> Option<f64> {
+        let beside = self.free.as_ref().filter(|_| !self.skews.is_empty());
+        beside.and_then(|_| share(self.paced(), self.iterations))
+    }
+
     /// The parts of a run whose settings followed the distance between its CPUs.
     fn parts(&self) -> impl Iterator<Item = &SettingsRecord> {
         self.distances.iter().flat_map(|distances| &distances.settings)

@@ -9,6 +9,7 @@ use super::sum::Sum;
 use super::words::{best_control, listed};
 use crate::litmus::Verdict;
 use crate::publish::cpus;
+use crate::publish::distances;
 use crate::publish::numbers::{how_often, once_in, short_count, short_times};
 use crate::publish::titles::title;
 use crate::publish::zeros::{doubt, independence};
@@ -268,6 +269,11 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
     if cpu.highest() > 0.0 {
         let best = cpu.sums.iter().find_map(|sum| super::words::best_skew(sum.first())).unwrap_or_default();
         let (seen, interval) = most.rate().filter(|rate| *rate > 0.0).zip(most.interval())?;
+        if let [result] = most.results[..]
+            && let Some(rates) = distances::rates(result)
+        {
+            return Some(format!("The rate depends on how far apart the CPUs are: {rates}.{best}"));
+        }
         let (low, high) = (interval.low, interval.high);
         return Some(if seen >= 0.001 {
             format!(

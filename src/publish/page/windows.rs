@@ -8,6 +8,7 @@ use super::figures::{Detail, Figure, Legend, Part, Section, id, legend};
 use super::sum::{Sum, looks};
 use crate::machine::in_order;
 use crate::publish::chart::{Axis, Line, Lines, Look, Point};
+use crate::publish::distances::in_window;
 use crate::publish::numbers::{short_count, tick_percent, tick_scientific};
 use crate::publish::titles::{self, Values};
 use crate::publish::{count, rate, rate_with_interval};
@@ -354,6 +355,15 @@ fn chart(scenario: &str, caption: &str, lines: Vec<Line>, Range { left, right, s
     }
 }
 
+/// Of which iterations the windows are that do not count all of a run.
+fn parts(swept: &[Swept<'_>]) -> String {
+    let of_run = |(sum, result): &Swept<'_>| {
+        let run = if swept.len() > 1 { format!(" of run {}", sum.run.letter) } else { String::new() };
+        in_window(result).map(|part| format!(" The window{run} is that of {part}: the others ran free."))
+    };
+    swept.iter().filter_map(of_run).collect()
+}
+
 /// What to see in the chart: where the outcome is most frequent, or how often it was looked for.
 fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
     let mut best: Option<(f64, f64, &Swept<'_>)> = None;
@@ -371,7 +381,7 @@ fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
     match best {
         Some((highest, at, (sum, _))) => {
             let run = if swept.len() > 1 { format!(", in run {}", sum.run.letter) } else { String::new() };
-            format!("Most frequent at a skew of {at:+.0} ns{run}: {}.", rate(highest))
+            format!("Most frequent at a skew of {at:+.0} ns{run}: {}.{}", rate(highest), parts(swept))
         }
         None => {
             let high = |iterations| interval(0, iterations).map(|interval| interval.high);
@@ -410,6 +420,30 @@ mod tests {
             assert_ne!(near.classes, far.classes);
             assert!(section.figures[0].svg.contains(&format!("class=\"line {}\"", far.classes)));
         }
+    }
+
+    /// The window, the notes and the answer of a run that was paced for a part of its iterations.
+    #[test]
+    fn the_window_of_the_paced_part_says_so() {
+        let notes = |records: Vec<crate::record::Record>| -> (Vec<String>, String) {
+            let entries: Vec<_> = (records.into_iter())
+                .map(|record| super::super::Entry { name: String::new(), record: AnyRecord::Run(Box::new(record)) })
+                .collect();
+            let runs = super::super::runs::runs(&entries);
+            let sums = super::super::sum::sums(&runs.iter().collect::<Vec<_>>());
+            let notes = windows(&sums, Detail::FULL).iter().map(|section| section.figures[0].note.clone()).collect();
+            (notes, super::super::words::best_skew(sums[0].first()).unwrap())
+        };
+        let moved = crate::publish::distances::tests::moved();
+        let (alone, best) = notes(vec![moved.clone()]);
+        let part = "the paced 10 % of the iterations";
+        assert!(alone[0].ends_with(&format!(" The window is that of {part}: the others ran free.")), "{alone:?}");
+        assert!(best.ends_with(&format!(" %, of {part}.")), "{best}");
+        let mut other = moved.clone();
+        (other.results[0].free, other.results[0].seed) = (None, 7);
+        let (both, _) = notes(vec![moved, other]);
+        let ends = format!(" The window of run A is that of {part}: the others ran free.");
+        assert!(both[0].ends_with(&ends), "{both:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::runs::Run;
 use super::sum::Sum;
 use crate::litmus::Verdict;
+use crate::publish::distances::in_window;
 use crate::publish::numbers::{at_least, first_few, times};
 use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
@@ -172,5 +173,6 @@ pub(super) fn best_skew(result: &ScenarioResult) -> Option<String> {
         skew if skew <= -0.5 => format!("the last thread started {:.0} ns earlier than P0", -skew),
         _ => "all threads started at the same time".to_owned(),
     };
-    Some(format!(" Most often when {when}: {}.", rate(best.rate())))
+    let of = in_window(result).map_or(String::new(), |part| format!(", of {part}"));
+    Some(format!(" Most often when {when}: {}{of}.", rate(best.rate())))
 }
