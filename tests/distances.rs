@@ -227,6 +227,33 @@ fn rates_are_compared_at_the_same_distance() {
     // A record without distances is compared as a whole.
     let found = compared(&small::run(), &at_two_distances());
     assert!(found.len() == 1 && found[0].0.is_none() && near(found[0].1, 1.0), "{found:?}");
+    // The counts of the first by settings for another distance are at none, so its rate is that of what is left.
+    let one_counts = |at: usize| {
+        with(|d| {
+            for what in ["iterations", "matches", "races"] {
+                let sum = |d: &serde_json::Value| {
+                    d["between"][what].as_u64().unwrap() + d["strata"][at][what].as_u64().unwrap()
+                };
+                d["between"][what] = sum(d).into();
+                d["strata"][at][what] = 0.into();
+            }
+        })
+    };
+    let found = compared(&one_counts(0), &one_counts(0));
+    assert!(found.len() == 1 && found[0].0 == at("230 ns") && near(found[0].1, 1.0), "{found:?}");
+    let rates =
+        publish::compare(&[one_counts(0), at_two_distances()]).into_iter().filter(|one| one.scenario == "S05-swapped");
+    let far: Vec<[String; 2]> = rates.filter(|one| one.distance == at("230 ns")).map(|one| one.rates).collect();
+    assert!(far.len() == 1 && far[0][0] == far[0][1], "{far:?}");
+    let beside = publish::compare(&[at_one(230.0), one_counts(0)]);
+    let beside: Vec<&String> =
+        beside.iter().filter(|one| one.scenario == "S05-swapped").map(|one| &one.rates[1]).collect();
+    assert_eq!(beside, [&far[0][0]]);
+    let found = compared(&one_counts(0), &one_counts(1));
+    assert_eq!(found, [(at("18 ns"), None, only("B")), (at("230 ns"), None, only("A"))]);
+    let mut none = one_counts(0);
+    none.results.iter_mut().filter_map(|result| result.distances.as_mut()).for_each(|d| d.count_only_at(9e9));
+    assert_eq!(compared(&none, &none), [(None, None, at("counted at no distance"))]);
     let names = ["a".to_owned(), "b".to_owned()];
     let table = publish::comparison_table(&names, &publish::compare(&[at_two_distances(), other]), None);
     assert!(table.contains("240 ns") && table.contains("only A was at this distance"), "{table}");

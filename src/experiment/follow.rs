@@ -51,7 +51,9 @@ pub(super) fn follow<'a>(
         parts.add(finished, chosen.distance_ns);
         let distance = measurement.distances.as_ref().and_then(|distances| distances.last);
         let left = experiment.common.limits.duration.map(|limit| limit.saturating_sub(measurement.elapsed));
-        let (Stop::Left, Some(Nanos(ns)), Some(left)) = (stop, distance, left) else { return parts.finish(stop) };
+        let (Stop::Left, Some(Nanos(ns)), Some(left)) = (stop, distance, left) else {
+            return parts.finish(stop, stays);
+        };
         let all = seen.map_or_else(|| measurement.tally.clone(), |seen| seen.with(&measurement.tally));
         let mut show = |tally: &Tally| watch(&all.with(tally));
         let rest = lasting(base.clone(), left);
@@ -122,13 +124,15 @@ impl Parts {
         settings
     }
 
-    /// The result of the run, which ended because of `stop`. If there are several parts, a stratum has the counts of those whose
-    /// settings were chosen for it.
-    fn finish(self, stop: Stop) -> Result<Finished> {
+    /// The result of the run, which ended because of `stop`. A stratum has the counts of those parts whose settings were chosen for it, as
+    /// rates at one distance are compared with those of other runs. In a run of one part that was to keep its settings at any
+    /// distance (`stays`) all counts are where they were.
+    fn finish(self, stop: Stop, stays: bool) -> Result<Finished> {
         let settings = self.settings();
         let several = self.number() > 1;
+        let everywhere = stays && !several;
         let mut parts = self.parts.into_iter().map(|(mut part, distance_ns)| {
-            if let (true, Some(ns), Some(distances)) = (several, distance_ns, &mut part.distances) {
+            if let (false, Some(ns), Some(distances)) = (everywhere, distance_ns, &mut part.distances) {
                 distances.count_only_at(ns);
             }
             part
@@ -182,7 +186,7 @@ mod tests {
         add(&mut parts, part(whole), Some(30.0));
         let mut alone = Parts::default();
         add(&mut alone, part(whole), Some(30.0));
-        let result = alone.finish(Stop::Limit).unwrap().result;
+        let result = alone.finish(Stop::Limit, false).unwrap().result;
         assert!(result.repeats.is_empty() && result.distances.unwrap().settings.is_empty());
         add(&mut parts, part(whole), None);
         // A part that ended before its first batch.
@@ -195,7 +199,7 @@ mod tests {
         let search =
             SearchRecord { elapsed_s: 0.2, measure: Measure::Races, distance_ns: None, chosen: 0, arms: vec![arm] };
         add(&mut parts, ScenarioResult { iterations: 0, search: Some(search), ..other }, None);
-        let Finished { result, stop } = parts.finish(Stop::Limit).unwrap();
+        let Finished { result, stop } = parts.finish(Stop::Limit, false).unwrap();
         assert_eq!((stop, result.iterations, result.repeats.len()), (Stop::Limit, 3 * whole, 3));
         assert_eq!(result.seen().1 - result.races, 5);
         assert_eq!(result.line_transfer_ns, part(0).line_transfer_ns);
@@ -229,20 +233,23 @@ mod tests {
             result.distances = Some(DistancesRecord { looks: 18, strata, ..DistancesRecord::default() });
             (Finished { result, stop: Stop::Left }, Some(ns))
         };
-        let found = |parts: &[f64]| {
+        let found = |parts: &[f64], stays| {
             let mut all = Parts::default();
             for ns in parts {
                 let (finished, ns) = part(*ns);
                 all.add(finished, ns);
             }
-            let distances = all.finish(Stop::Limit).unwrap().result.distances.unwrap();
+            let distances = all.finish(Stop::Limit, stays).unwrap().result.distances.unwrap();
             let races: Vec<u64> = distances.strata.iter().map(|stratum| stratum.races).collect();
             (races, distances.between.races, distances.settings.len())
         };
         let races = part(30.0).0.result.races;
-        assert_eq!(found(&[30.0]), (vec![races - 3, 3], 0, 0));
-        assert_eq!(found(&[30.0, 150.0]), (vec![races - 3, 3], races, 2));
-        assert_eq!(found(&[30.0, 150.0, 31.0]), (vec![2 * (races - 3), 3], races + 3, 3));
+        assert_eq!(found(&[30.0], true), (vec![races - 3, 3], 0, 0));
+        assert_eq!(found(&[30.0], false), (vec![races - 3, 0], 3, 0));
+        for stays in [false, true] {
+            assert_eq!(found(&[30.0, 150.0], stays), (vec![races - 3, 3], races, 2));
+            assert_eq!(found(&[30.0, 150.0, 31.0], stays), (vec![2 * (races - 3), 3], races + 3, 3));
+        }
     }
 
     /// Settings that are the only ones there are count at any distance.

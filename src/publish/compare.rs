@@ -310,10 +310,15 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
     let letter = letter(other);
     let one = |ns: f64, name: &str| format!("{name} at {}", distance(ns));
     // Distances that were not measured say nothing.
-    if ours.is_empty() || others.is_empty() {
+    if [result, theirs].iter().any(|result| all_strata(result).is_empty()) {
         return vec![whole];
     }
-    if let ([a], [b]) = (&ours[..], &others[..]) {
+    if ours.is_empty() && others.is_empty() {
+        let note = Some("counted at no distance".to_owned());
+        return vec![Comparison { ratio: None, note, ..whole }];
+    }
+    let everywhere = |result: &ScenarioResult| all_strata(result).len() == 1;
+    if let ([a], [b], true) = (&ours[..], &others[..], everywhere(result) && everywhere(theirs)) {
         let whole = match pairs.len() {
             1 => Comparison { distance: Some(distance((a.ns * b.ns).sqrt())), ..whole },
             _ => Comparison {
@@ -375,10 +380,14 @@ pub fn distance_note(records: &[Record], comparisons: &[Comparison]) -> String {
     )
 }
 
-/// The distances of a result at which something was counted.
+/// The distances of a result.
+fn all_strata(result: &ScenarioResult) -> &[StratumRecord] {
+    result.distances.as_ref().map_or(&[], |distances| &distances.strata)
+}
+
+/// The distances of a result at which something was counted, with settings for it.
 fn strata(result: &ScenarioResult) -> Vec<&StratumRecord> {
-    let strata = result.distances.iter().flat_map(|distances| &distances.strata);
-    strata.filter(|stratum| stratum.iterations > 0).collect()
+    all_strata(result).iter().filter(|stratum| stratum.iterations > 0).collect()
 }
 
 /// The headings. If there are only two records, the other one is B.

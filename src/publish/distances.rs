@@ -43,12 +43,11 @@ pub(super) fn in_words(distances: &DistancesRecord) -> Option<String> {
     }
 }
 
-/// The strata of a result that count something, with their shares of the time, if there are several.
+/// The strata of a result that count something, with their shares of the time; none if the CPUs were at one distance.
 pub(super) fn several(result: &ScenarioResult) -> Vec<(&StratumRecord, f64)> {
-    let Some(distances) = &result.distances else { return Vec::new() };
-    let strata: Vec<_> =
-        distances.strata.iter().zip(distances.shares()).filter(|(stratum, _)| stratum.iterations > 0).collect();
-    if strata.len() > 1 { strata } else { Vec::new() }
+    let distances = result.distances.as_ref().filter(|distances| distances.strata.len() > 1);
+    let all = distances.into_iter().flat_map(|distances| distances.strata.iter().zip(distances.shares()));
+    all.filter(|(stratum, _)| stratum.iterations > 0).collect()
 }
 
 /// The rates of a run whose settings followed the distance between its CPUs, at each distance that counts: `18.2 % [18.1, 18.3] at 30 ns,
@@ -59,10 +58,10 @@ pub(super) fn rates(result: &ScenarioResult) -> Option<String> {
             format!("{} at {}", rate_with_interval(stratum.rate, stratum.interval), distance(stratum.ns))
         })
         .collect();
-    (result.has_followed() && !rates.is_empty()).then(|| rates.join(", "))
+    (result.has_followed() && rates.len() > 1).then(|| rates.join(", "))
 }
 
-/// The lines of the table for the distances of a result, below its own line; none if there is only one.
+/// The lines of the table for the distances of a result, below its own line; none if the CPUs were at one.
 pub(super) fn lines(result: &ScenarioResult) -> Vec<Vec<String>> {
     let line = |(stratum, share): (&StratumRecord, f64)| {
         vec![
@@ -260,9 +259,11 @@ pub(super) mod tests {
         (distances.settings, distances.between.iterations) = (Vec::new(), 1);
         assert_eq!((rates(&record.results[0]), summary(&record).len()), (None, 1));
         assert!(advises(&record));
-        // At one of the two nothing was counted.
+        // At one of the two nothing was counted: the other has its line.
         record = moved();
         record.results[0].distances.as_mut().unwrap().strata[0].iterations = 0;
         assert_eq!(rates(&record.results[0]), None);
+        let places: Vec<String> = lines(&record.results[0]).into_iter().map(|mut cells| cells.swap_remove(1)).collect();
+        assert_eq!(places, ["at 180 ns, 90 % of the time"]);
     }
 }

@@ -23,8 +23,8 @@ pub struct DistancesRecord {
     /// The distances that there were, in ascending order. Two of them are at least a factor of 1.6 apart. On hardware that
     /// moves no CPUs there is one.
     pub strata: Vec<StratumRecord>,
-    /// The counts of batches between two looks that disagreed, and in a run with `settings` those at a distance that the settings
-    /// were not chosen for. In a sum, also those of parts that measured no distance. With the strata they add up to the result's counts.
+    /// The counts of batches between two looks that disagreed, and in a run whose settings follow the distance those at one that the
+    /// settings were not chosen for. In a sum, also those of parts that measured no distance. With the strata they add up to the result's counts.
     pub between: CountRecord,
     /// The settings of each part of a run, in order of time. A run whose settings were searched changes them when its CPUs
     /// stay at another distance, and its parts are `repeats` of the result. In a sum those of all such runs. Absent if no run changed its settings.

@@ -5,9 +5,8 @@ use std::ops::Deref;
 use super::runs::Run;
 use crate::machine::in_order;
 use crate::publish::chart::{DASHES, Look};
-use crate::publish::distances::several;
 use crate::publish::sums;
-use crate::record::{ScenarioResult, StratumRecord};
+use crate::record::ScenarioResult;
 
 /// A sum of results of one run.
 pub(super) struct Sum<'a> {
@@ -38,10 +37,10 @@ impl<'a> Sum<'a> {
 
     /// How long a line takes between the CPUs of the first result, in ns: `44`, or `41 to 247` if the distance changed.
     fn transfer(&self) -> Option<String> {
-        let ns = |stratum: &(&StratumRecord, f64)| stratum.0.ns;
-        let strata = several(self.first());
-        match (strata.first(), strata.last()) {
-            (Some(near), Some(far)) => Some(format!("{:.0} to {:.0}", ns(near), ns(far))),
+        let strata = self.first().distances.iter().flat_map(|distances| &distances.strata);
+        let ns: Vec<f64> = strata.map(|stratum| stratum.ns).collect();
+        match ns[..] {
+            [near, .., far] => Some(format!("{near:.0} to {far:.0}")),
             _ => self.first().line_transfer_ns.map(|ns| format!("{ns:.0}")),
         }
     }
