@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::harness::{Prefetch, StressKind};
 use crate::input::{Limit, read_text};
 use crate::machine::{Class, Host};
+use crate::stats::apart;
 use crate::{files, record, shown};
 
 /// Schema name and version of profile files.
@@ -85,6 +86,16 @@ pub struct Tuned {
     pub kinds: Vec<String>,
     /// The best settings.
     pub settings: Settings,
+    /// The distance between the CPUs that they are for, in nanoseconds. Absent for the default settings, if none was measured, and in
+    /// profiles from before the field: then they are for any distance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub distance_ns: Option<f64>,
+    /// The period at which the search left them, in nanoseconds. Absent if they run free, and as `distance_ns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub period_ns: Option<f64>,
+    /// The factor of the width of the sweep of skews. Absent as `distance_ns`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reach: Option<u32>,
     /// The control's races per second with these settings: the median of several runs.
     pub races_per_s: f64,
     /// The control's races per second with the default settings, measured alternately with the best settings.
@@ -159,15 +170,18 @@ impl TuningProfile {
         files::update(path, &(text + "\n"))
     }
 
-    /// Adds a result. It replaces an earlier result for the same test, class and kinds of core.
+    /// Adds a result. It replaces earlier results for the same test, class and kinds of core at the same distance. One for any distance
+    /// replaces all, and any replaces one for any distance.
     pub fn put(&mut self, tuned: Tuned) {
         let place = |tuned: &Tuned| (tuned.scenario.clone(), tuned.class, tuned.kinds.clone());
-        self.tuned.retain(|known| place(known) != place(&tuned));
+        let elsewhere = |known: &Tuned| known.distance_ns.zip(tuned.distance_ns).is_some_and(|(a, b)| apart(a, b));
+        self.tuned.retain(|known| place(known) != place(&tuned) || elsewhere(known));
         self.tuned.push(tuned);
     }
 
-    /// The result for a test on a class and these kinds of core, if there is one.
-    pub fn find(&self, scenario: &str, class: Class, kinds: &[String]) -> Option<&Tuned> {
-        self.tuned.iter().find(|known| known.scenario == scenario && known.class == class && known.kinds == kinds)
+    /// The results for a test on a class and these kinds of core, each for another distance, the latest first.
+    pub fn find(&self, scenario: &str, class: Class, kinds: &[String]) -> impl Iterator<Item = &Tuned> {
+        let alike = move |known: &&Tuned| known.scenario == scenario && known.class == class && known.kinds == kinds;
+        self.tuned.iter().rev().filter(alike)
     }
 }

@@ -277,6 +277,17 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     run(&[]).assert().success().stderr(contains("this host's profile"));
     let record = check_record(&path);
     assert!(record.results[0].pace.profile.as_ref().is_some_and(|profile| profile.starts_with("tuned on SB")));
+    // A run begins with what `tune` has chosen, and searches only where the CPUs are at another distance.
+    let saved = wakerace::profile::TuningProfile::read(&profile, &record.host).unwrap();
+    let wanted = &saved.tuned[0];
+    let is_default = wanted.settings == wakerace::profile::Settings::default_paced();
+    assert!(is_default || wanted.reach.is_some(), "{wanted:?}");
+    fs::remove_file(&path).unwrap();
+    run(&[]).assert().success();
+    let result = &check_record(&path).results[0];
+    assert!(result.search.is_none() && result.layout.kind == wanted.settings.layout, "{wanted:?}");
+    assert_eq!((&result.pace.mode, result.pace.searched), (&wanted.settings.pace, wanted.distance_ns.is_some()));
+    assert!(wanted.settings.group.is_none_or(|group| result.pace.group == group), "{wanted:?}");
     for option in [
         "--window",
         "--window=-9..9/3",
@@ -843,6 +854,9 @@ fn a_profile_reads_back_as_it_was_written() {
             batch: Some(77),
             stress: Some(StressKind::Memory),
         },
+        distance_ns: Some(30.0),
+        period_ns: Some(70.5),
+        reach: Some(2),
         races_per_s,
         default_races_per_s: 3.5,
         when: "2026-01-02T03:04:05Z".to_owned(),
@@ -858,13 +872,25 @@ fn a_profile_reads_back_as_it_was_written() {
     let mixed = || Tuned { kinds: kinds.to_vec(), ..tuned("MP", Class::Core, 7.0) };
     profile.put(mixed());
     profile.put(mixed());
+    // So are those for another distance.
+    let at = |ns: Option<f64>, rate| Tuned { distance_ns: ns, ..tuned("MP", Class::Smt, rate) };
+    [at(None, 1.0), at(Some(30.0), 2.0), at(Some(150.0), 3.0), at(Some(47.0), 4.0)].map(|tuned| profile.put(tuned));
     profile.write(&path).unwrap();
     let read = TuningProfile::read(&path, &host).unwrap();
     assert_eq!(read, profile);
-    let rate = |scenario: &str, class| read.find(scenario, class, &[]).map(|tuned| tuned.races_per_s);
-    assert_eq!((read.tuned.len(), rate("SB", Class::Core), rate("SB", Class::Smt)), (4, Some(4.0), Some(3.0)));
-    assert_eq!(read.find("MP", Class::Core, &kinds).map(|tuned| tuned.races_per_s), Some(7.0));
-    assert_eq!((rate("MP", Class::Core), rate("MP", Class::Smt), rate("LB", Class::Core)), (Some(2.0), None, None));
+    let rates = |scenario: &str, class, kinds: &[String]| -> Vec<f64> {
+        read.find(scenario, class, kinds).map(|tuned| tuned.races_per_s).collect()
+    };
+    assert_eq!(
+        (read.tuned.len(), rates("SB", Class::Core, &[]), rates("SB", Class::Smt, &[])),
+        (6, vec![4.0], vec![3.0])
+    );
+    assert_eq!(rates("MP", Class::Core, &kinds), [7.0]);
+    assert_eq!((rates("MP", Class::Core, &[]), rates("LB", Class::Core, &[])), (vec![2.0], vec![]));
+    // The latest first, and one for any distance replaces all.
+    assert_eq!(rates("MP", Class::Smt, &[]), [4.0, 3.0]);
+    profile.put(at(None, 5.0));
+    assert_eq!(profile.find("MP", Class::Smt, &[]).map(|tuned| tuned.races_per_s).collect::<Vec<_>>(), [5.0]);
     assert_eq!(read.tuned[0].settings.to_string(), "paced, packed, group 4, prefetch off, batch 77, memory stress");
     let mut other = host.clone();
     other.cpu_model.push_str(" v2");

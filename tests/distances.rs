@@ -131,6 +131,22 @@ fn a_sum_adds_what_was_at_the_same_distance() {
     for (one, ns) in [(middle, 90.0), (far, 230.0)] {
         assert_eq!((one.ns, one.iterations, one.races, one.repeats.len(), one.skews.len()), (ns, 700, 27, 1, 2));
     }
+    // What only one side has counted is as sure as it was: its blocks show how the rate changed.
+    assert_eq!(middle.blocks, distances(&b).strata[1].blocks);
+    let uncounted = |ns: f64| {
+        let mut record = at_two_distances();
+        record.results[1].distances.as_mut().unwrap().count_only_at(ns);
+        record
+    };
+    let [near, far] = &distances(&at_two_distances()).strata.clone()[..] else { panic!("two") };
+    for records in [[uncounted(17.5), another(uncounted(230.0))], [uncounted(230.0), another(uncounted(17.5))]] {
+        let sum = sum_of(&records);
+        assert_eq!(record::problems(&sum), Vec::<String>::new());
+        for (found, alone) in distances(&sum).strata.iter().zip([near, far]) {
+            assert!(!found.blocks.is_empty() && found.interval.is_some(), "{found:?}");
+            assert_eq!((&found.blocks, found.drift, found.interval), (&alone.blocks, alone.drift, alone.interval));
+        }
+    }
     // A part that measured no distance is between distances, as far as is known.
     let sum = sum_of(&[small::run(), b]);
     assert_eq!(record::problems(&sum), Vec::<String>::new());
@@ -214,7 +230,7 @@ fn rates_are_compared_at_the_same_distance() {
     });
     let found = compared(&at_two_distances(), &other);
     assert_eq!(found.len(), 3, "{found:?}");
-    let only = |who: &str| Some(format!("only {who} was at this distance"));
+    let only = |who: &str| Some(format!("only {who} has counts there"));
     let at = |distance: &str| Some(distance.to_owned());
     assert_eq!(found[0], (at("18 ns"), None, only("A")));
     assert_eq!(found[1], (at("60 ns"), None, only("B")));
@@ -245,6 +261,16 @@ fn rates_are_compared_at_the_same_distance() {
         publish::compare(&[one_counts(0), at_two_distances()]).into_iter().filter(|one| one.scenario == "S05-swapped");
     let far: Vec<[String; 2]> = rates.filter(|one| one.distance == at("230 ns")).map(|one| one.rates).collect();
     assert!(far.len() == 1 && far[0][0] == far[0][1], "{far:?}");
+    // So it is if that is the only distance there was.
+    let left = with(|d| {
+        let far = d["strata"][1].clone();
+        let sum = |what: &str| d["between"][what].as_u64().unwrap() + d["strata"][0][what].as_u64().unwrap();
+        let counts = ["iterations", "matches", "races"].map(|what| (what, sum(what)));
+        counts.into_iter().for_each(|(what, sum)| d["between"][what] = sum.into());
+        d["strata"] = json!([far]);
+    });
+    let found = publish::compare(&[left.clone(), left]).into_iter().find(|one| one.scenario == "S05-swapped").unwrap();
+    assert_eq!((&found.rates[0], found.distance), (&far[0][0], at("230 ns")));
     let beside = publish::compare(&[at_one(230.0), one_counts(0)]);
     let beside: Vec<&String> =
         beside.iter().filter(|one| one.scenario == "S05-swapped").map(|one| &one.rates[1]).collect();
@@ -256,7 +282,7 @@ fn rates_are_compared_at_the_same_distance() {
     assert_eq!(compared(&none, &none), [(None, None, at("counted at no distance"))]);
     let names = ["a".to_owned(), "b".to_owned()];
     let table = publish::comparison_table(&names, &publish::compare(&[at_two_distances(), other]), None);
-    assert!(table.contains("240 ns") && table.contains("only A was at this distance"), "{table}");
+    assert!(table.contains("240 ns") && table.contains("only A has counts there"), "{table}");
 }
 
 /// The distances stand in the table at any width, and below it why nothing is compared.
@@ -277,7 +303,7 @@ fn rates_at_different_distances_are_printed_with_their_distances() {
         record.host.virtualised = None;
     }
     let note = publish::distance_note(&records, &comparisons);
-    assert!(note.contains("rates at different distances are not compared. Measure again"), "{note}");
+    assert!(note.contains("rates at different distances are not compared. A run has counts at a distance"), "{note}");
     records[1].host.virtualised = Some("KVM".to_owned());
     let note = publish::distance_note(&records, &comparisons);
     assert!(note.contains("A hypervisor (KVM) probably moved the virtual CPUs"), "{note}");
@@ -582,4 +608,23 @@ fn a_distance_has_the_counts_of_settings_that_are_for_it() {
         assert_eq!(stratum.period_ns, whole.period_ns);
         assert_eq!((stratum.repeats.len(), stratum.repeats[0].races), (1, whole.races));
     }
+}
+
+/// Parts with other settings are among the repeats of a run, and are no runs.
+#[test]
+fn a_run_of_several_parts_is_one_run() {
+    let mut result = at_two_distances().results[1].clone();
+    let part = |iterations: u64| {
+        let value = json!({"group": 1, "prefetch": "on", "elapsed_s": 1.0, "iterations": iterations, "races": 0});
+        serde_json::from_value(value).unwrap()
+    };
+    assert_eq!(result.runs(), 1);
+    let repeat = wakerace::record::CountRecord { iterations: 1, races: 0, matches: None };
+    result.repeats = vec![repeat; 3];
+    assert_eq!(result.runs(), 3);
+    // A part without counts is no repeat.
+    result.distances.as_mut().unwrap().settings = vec![part(1), part(0), part(1)];
+    assert_eq!(result.runs(), 2);
+    result.repeats.pop();
+    assert_eq!(result.runs(), 1);
 }

@@ -2,8 +2,16 @@
 
 use crate::error::{Error, Result};
 use crate::experiment::{Choice, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
+use crate::harness::Prefetch;
+use crate::machine::Clock;
 use crate::profile::{Settings, Tuned};
 use crate::record::ScenarioResult;
+use crate::search::{Arm, ArmPace, Chosen};
+use crate::units::Nanos;
+
+/// The longest period and distance of a profile, in nanoseconds, and the widest reach. A search finds much smaller ones.
+const LONGEST_NS: f64 = 1e6;
+const WIDEST: u32 = 64;
 
 /// Converts settings to the form that an experiment takes. `profile` says which profile they are from.
 ///
@@ -54,8 +62,43 @@ pub(super) fn of(result: &ScenarioResult) -> Settings {
 /// # Errors
 /// As [`choice`].
 pub(super) fn tuned(tuned: &Tuned) -> Result<Choice> {
+    choice(&tuned.settings, Some(name(tuned)))
+}
+
+/// The name of a profile's settings for one test: `tuned on SB on 2026-11-28`.
+pub(super) fn name(tuned: &Tuned) -> String {
     let day = tuned.when.split('T').next().unwrap_or_default();
-    choice(&tuned.settings, Some(format!("tuned on {} on {day}", tuned.mutant)))
+    format!("tuned on {} on {day}", tuned.mutant)
+}
+
+/// A profile's settings as what a search has chosen at a distance; `None` if they are for any distance. The period is in ticks of this clock.
+///
+/// # Errors
+/// As [`choice`], and if the distance, the period or the reach is out of range.
+pub(super) fn chosen(tuned: &Tuned, clock: Clock) -> Result<Option<Chosen>> {
+    let Some(distance_ns) = tuned.distance_ns else { return Ok(None) };
+    let Choice { pace, layout, batch, group, prefetch, stress, .. } = choice(&tuned.settings, None)?;
+    let within = |what: &str, value: f64, most: f64| {
+        let wrong =
+            || Error::Usage(format!("profile: {what} is out of range; expected more than 0 and at most {most}"));
+        (value > 0.0 && value <= most).then_some(value).ok_or_else(wrong)
+    };
+    let paced = matches!(pace, PaceChoice::Paced { .. });
+    let period = tuned.period_ns.filter(|_| paced).map(|ns| within("period_ns", ns, LONGEST_NS)).transpose()?;
+    let reach = tuned.reach.unwrap_or(1);
+    within("reach", reach.into(), WIDEST.into())?;
+    let arm = Arm {
+        pace: if paced { ArmPace::Paced } else { ArmPace::Free },
+        layout,
+        group: group.unwrap_or(1),
+        prefetch: if paced { prefetch } else { Prefetch::Off },
+        batch,
+        stress,
+        stretch: 1,
+    };
+    let distance_ns = Some(within("distance_ns", distance_ns, LONGEST_NS)?);
+    let period_ticks = period.map_or(0.0, |ns| clock.ticks(Nanos(ns)).0 as f64);
+    Ok(Some(Chosen { arm, period_ticks, reach, distance_ns }))
 }
 
 #[cfg(test)]
@@ -88,6 +131,55 @@ mod tests {
             let settings = Settings { pace: pace.to_owned(), layout: layout.to_owned(), ..settings.clone() };
             assert!(choice(&settings, None).is_err_and(|error| error.to_string().starts_with("profile: ")));
         }
+    }
+
+    fn tuned() -> Tuned {
+        Tuned {
+            scenario: "SB".to_owned(),
+            mutant: "MP".to_owned(),
+            class: crate::machine::Class::Core,
+            kinds: Vec::new(),
+            settings: Settings { group: Some(8), batch: Some(512), ..Settings::default_paced() },
+            distance_ns: Some(30.0),
+            period_ns: Some(100.0),
+            reach: Some(4),
+            races_per_s: 2.0,
+            default_races_per_s: 1.0,
+            when: "2026-11-28T01:02:03Z".to_owned(),
+        }
+    }
+
+    /// What `tune` has found at a distance is what a search has chosen there.
+    #[test]
+    fn a_profile_has_what_a_search_has_chosen() {
+        let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
+        let arm = Arm { group: 8, batch: Some(512), ..Arm::FIRST };
+        let wanted = Chosen { arm, period_ticks: 200.0, reach: 4, distance_ns: Some(30.0) };
+        assert_eq!(chosen(&tuned(), clock).unwrap(), Some(wanted));
+        assert_eq!(name(&tuned()), "tuned on MP on 2026-11-28");
+        assert_eq!(chosen(&Tuned { distance_ns: None, ..tuned() }, clock).unwrap(), None);
+        let shorter = Tuned { period_ns: None, reach: None, ..tuned() };
+        let wanted = Chosen { period_ticks: 0.0, reach: 1, ..wanted };
+        assert_eq!(chosen(&shorter, clock).unwrap(), Some(wanted));
+        let free = Settings { pace: "free".to_owned(), group: None, ..tuned().settings };
+        let found = chosen(&Tuned { settings: free, ..tuned() }, clock).unwrap().unwrap();
+        let arm = Arm { pace: ArmPace::Free, prefetch: Prefetch::Off, group: 1, ..arm };
+        assert_eq!((found.arm, found.period_ticks), (arm, 0.0));
+        for (wrong, name) in [
+            (Tuned { distance_ns: Some(0.0), ..tuned() }, "distance_ns"),
+            (Tuned { distance_ns: Some(1e7), ..tuned() }, "distance_ns"),
+            (Tuned { period_ns: Some(-1.0), ..tuned() }, "period_ns"),
+            (Tuned { reach: Some(0), ..tuned() }, "reach"),
+            (Tuned { reach: Some(65), ..tuned() }, "reach"),
+        ] {
+            let error = chosen(&wrong, clock).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("profile: {name} is out of range; expected more than 0 and at most ")),
+                "{error}"
+            );
+        }
+        let wrong = Settings { group: Some(0), ..tuned().settings };
+        assert!(chosen(&Tuned { settings: wrong, ..tuned() }, clock).is_err());
     }
 
     /// An edited profile must keep the limits of `--group` and `--batch`.

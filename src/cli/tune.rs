@@ -17,13 +17,14 @@ use crate::catalogue::{self, Scenario};
 use crate::codegen::Target;
 use crate::error::{EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::experiment::{self, Choice, Common, Experiment, Searching};
-use crate::harness::Limits;
+use crate::harness::{Limits, whole};
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
 use crate::machine::{self, Calibration, Class, Clock, Edges, Placement};
 use crate::profile::{self, Settings, Tuned, TuningProfile};
 use crate::record::ScenarioResult;
-use crate::search::Allowed;
+use crate::search::{Allowed, Chosen};
+use crate::units::Ticks;
 use crate::{files, publish, terminal, tune, verdict};
 
 /// Time for the measurement that follows a search.
@@ -118,7 +119,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
         say(&host_lines(&host));
     }
     // Tests that are tuned on the same control, placement class and kinds of core share one search.
-    let mut known: Vec<(String, Placement, tune::Found)> = Vec::new();
+    let mut known: Vec<(String, Placement, Best)> = Vec::new();
     for scenario in &scenarios {
         if scenario.refused_by(arch).is_some() || scenario.program.threads.len() < 2 {
             continue;
@@ -139,7 +140,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             if interrupt.load(std::sync::atomic::Ordering::Relaxed) {
                 return Ok(EXIT_INTERRUPTED);
             }
-            let Some(found) = found else {
+            let Some(Best { found, chosen }) = found else {
                 return Err(fail(format!(
                     "-d {:?}: too short: no two settings could be compared on CPUs {placement}, so nothing is saved; give it at \
                      least a few seconds",
@@ -167,6 +168,12 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
                 class: placement.class,
                 kinds: placement.kinds.clone(),
                 settings: found.settings,
+                distance_ns: chosen.and_then(|chosen| chosen.distance_ns),
+                period_ns: chosen.filter(|chosen| chosen.period_ticks > 0.0).map(|chosen| {
+                    let ticks = Ticks::from(whole(chosen.period_ticks));
+                    common.units().nanos(ticks).0
+                }),
+                reach: chosen.map(|chosen| chosen.reach),
                 races_per_s: found.races_per_s,
                 default_races_per_s: found.default_races_per_s,
                 when: jiff::Timestamp::now().to_string(),
@@ -220,6 +227,14 @@ fn shapes(name: &str) -> Vec<String> {
     out
 }
 
+/// The best settings of a control.
+#[derive(Clone)]
+struct Best {
+    found: tune::Found,
+    /// What the search has chosen, if it won against the default settings.
+    chosen: Option<Chosen>,
+}
+
 /// Searches the best settings for one control on one placement, and compares them with the default ones. `None` if the time was
 /// too short to compare any.
 fn one(
@@ -229,7 +244,7 @@ fn one(
     cpus: &[usize],
     common: &Common,
     interrupt: &AtomicBool,
-) -> Result<Option<tune::Found>> {
+) -> Result<Option<Best>> {
     let expectation = verdict::expectation(mutant, common.target.arch, common.target.choices())?;
     let mut bar = Bar::new(&format!("{} on CPUs {placement}", mutant.name), args.quiet);
     let begun = std::time::Instant::now();
@@ -251,25 +266,34 @@ fn one(
     let searching = Searching { allowed, knowledge: Arc::default(), budget: Some(time) };
     // The chosen settings are measured in the finals, so what follows the search here is short.
     let limits = Limits { duration: Some(time + AFTER_SEARCH), ..Limits::default() };
-    let result = run(&Settings::default_paced(), limits, Some(searching))?;
+    let result = run(&Settings::default_paced(), limits, Some(searching.clone()))?;
     let turns = result.search.as_ref().map_or(0, |search| search.arms.iter().filter(|arm| arm.turns > 0).count());
     if turns < 2 && !interrupt.load(std::sync::atomic::Ordering::Relaxed) {
         bar.finish();
         return Ok(None);
     }
     let winner = settings::of(&result);
+    let is_other = |settings: &Settings| *settings != Settings::default_paced();
     let rate = |settings: &Settings, limits: Limits| {
-        let result = run(settings, limits, None)?;
+        // The search knows the period and the reach of what it has chosen.
+        let known = is_other(settings).then(|| searching.clone());
+        let result = run(settings, limits, known)?;
         Ok(if result.elapsed_s > 0.0 { result.races as f64 / result.elapsed_s } else { 0.0 })
     };
     let found = tune::finals(winner, args.duration.mul_f64(tune::FINALS), interrupt, &mut { rate })?;
+    let chosen = {
+        let knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
+        knowledge.chosen(&placement.cpus, &mutant.sha256)
+    };
+    let chosen = chosen.filter(|_| is_other(&found.settings));
+    let best = Best { found, chosen };
     bar.finish();
     if let (false, Some(search)) = (args.quiet, &result.search) {
         let turns: usize = search.arms.iter().map(|arm| arm.turns).sum();
         let (name, settings) = (&mutant.name, search.arms.len());
         terminal::err(&format!("{name} on CPUs {placement}: {settings} settings compared in {turns} turns\n"));
     }
-    Ok(Some(found))
+    Ok(Some(best))
 }
 
 #[cfg(test)]

@@ -130,9 +130,9 @@ impl Parts {
     fn finish(self, stop: Stop, stays: bool) -> Result<Finished> {
         let settings = self.settings();
         let several = self.number() > 1;
-        let everywhere = stays && !several;
+        let counts_anywhere = stays && !several;
         let mut parts = self.parts.into_iter().map(|(mut part, distance_ns)| {
-            if let (false, Some(ns), Some(distances)) = (everywhere, distance_ns, &mut part.distances) {
+            if let (false, Some(ns), Some(distances)) = (counts_anywhere, distance_ns, &mut part.distances) {
                 distances.count_only_at(ns);
             }
             part

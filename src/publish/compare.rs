@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use super::cpus::letter;
-use super::distances::distance;
+use super::distances::{AT_NONE, at_no_distance, distance};
 use super::fit::{Cells, DIFFERENT_CODE, DIFFERENT_SETTINGS, OTHER_CODE, OTHER_SETTINGS, comparison, wrapped_lines};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
@@ -175,20 +175,15 @@ pub struct Rate {
 
 impl Rate {
     fn of(result: &ScenarioResult) -> Rate {
-        Rate {
-            seen: result.races,
-            trials: result.iterations,
-            effect: result.effect(),
-            repeated: result.repeats.len() > 1,
-        }
+        Rate { seen: result.races, trials: result.iterations, effect: result.effect(), repeated: result.runs() > 1 }
     }
 
-    fn at(stratum: &StratumRecord) -> Rate {
+    fn at(result: &ScenarioResult, stratum: &StratumRecord) -> Rate {
         Rate {
             seen: stratum.races,
             trials: stratum.iterations,
             effect: stratum.effect(),
-            repeated: stratum.repeats.len() > 1,
+            repeated: result.runs() > 1 && stratum.repeats.len() > 1,
         }
     }
 
@@ -294,6 +289,7 @@ pub fn compare(records: &[impl Borrow<Record>]) -> Vec<Comparison> {
 /// the rates at each distance that both have. If each was at one distance, and not at the same one, nothing is compared.
 fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult), other: usize) -> Vec<Comparison> {
     let (result, theirs) = (first.1, second.1);
+    let rate_at = [result, theirs].map(|result| move |stratum: &StratumRecord| Rate::at(result, stratum));
     let whole = Comparison {
         scenario: result.scenario.clone(),
         class: class(result, theirs),
@@ -317,8 +313,7 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
         let note = Some("counted at no distance".to_owned());
         return vec![Comparison { ratio: None, note, ..whole }];
     }
-    let everywhere = |result: &ScenarioResult| all_strata(result).len() == 1;
-    if let ([a], [b], true) = (&ours[..], &others[..], everywhere(result) && everywhere(theirs)) {
+    if let ([a], [b], true) = (&ours[..], &others[..], at_one_distance(result) && at_one_distance(theirs)) {
         let whole = match pairs.len() {
             1 => Comparison { distance: Some(distance((a.ns * b.ns).sqrt())), ..whole },
             _ => Comparison {
@@ -340,9 +335,9 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
         let only = if ours.is_some() { "A" } else { &letter };
         let comparison = Comparison {
             rates: sides.map(rate),
-            ratio: ours.zip(theirs).and_then(|(ours, theirs)| ratio(Rate::at(ours), Rate::at(theirs))),
+            ratio: ours.zip(theirs).and_then(|(ours, theirs)| ratio(rate_at[0](ours), rate_at[1](theirs))),
             distance: Some(distance(middle)),
-            note: (known.len() == 1).then(|| format!("only {only} was at this distance")),
+            note: (known.len() == 1).then(|| format!("only {only} has counts there")),
             code: ours.zip(theirs).map_or(whole.code.clone(), |(a, b)| Code::of(first, second, Some([a.ns, b.ns]))),
             ..whole.clone()
         };
@@ -375,14 +370,19 @@ pub fn distance_note(records: &[Record], comparisons: &[Comparison]) -> String {
     };
     format!(
         "\nA rate depends on the distance between the CPUs (the time of a cache-line transfer), so rates at different distances \
-         are not compared.{moved} Measure again, until the distances are the same: `wakerace topology --latency` shows the present \
-         one.\n"
+         are not compared.{moved} A run has counts at a distance for which it has chosen settings. Measure again, until both have some \
+         at the same one: `wakerace topology --latency` shows the present distance.\n"
     )
 }
 
 /// The distances of a result.
 fn all_strata(result: &ScenarioResult) -> &[StratumRecord] {
     result.distances.as_ref().map_or(&[], |distances| &distances.strata)
+}
+
+/// Whether nearly all counts of a result are at one distance.
+fn at_one_distance(result: &ScenarioResult) -> bool {
+    all_strata(result).len() == 1 && at_no_distance(result).is_none_or(|share| share <= AT_NONE)
 }
 
 /// The distances of a result at which something was counted, with settings for it.

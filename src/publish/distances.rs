@@ -43,22 +43,33 @@ pub(super) fn in_words(distances: &DistancesRecord) -> Option<String> {
     }
 }
 
-/// The strata of a result that count something, with their shares of the time; none if the CPUs were at one distance.
+/// If more than this share of a result's iterations are at no distance, its rate is not that of a distance.
+pub(super) const AT_NONE: f64 = 0.01;
+
+/// The share of a result's iterations that are at no distance; `None` if it measured none.
+pub(super) fn at_no_distance(result: &ScenarioResult) -> Option<f64> {
+    share(result.distances.as_ref()?.between.iterations, result.iterations)
+}
+
+/// The strata of a result that count something, with their shares of the time; none if one has nearly all counts.
 pub(super) fn several(result: &ScenarioResult) -> Vec<(&StratumRecord, f64)> {
-    let distances = result.distances.as_ref().filter(|distances| distances.strata.len() > 1);
+    let apart = |distances: &&DistancesRecord| {
+        distances.strata.len() > 1 || at_no_distance(result).is_some_and(|share| share > AT_NONE)
+    };
+    let distances = result.distances.as_ref().filter(apart);
     let all = distances.into_iter().flat_map(|distances| distances.strata.iter().zip(distances.shares()));
     all.filter(|(stratum, _)| stratum.iterations > 0).collect()
 }
 
 /// The rates of a run whose settings followed the distance between its CPUs, at each distance that counts: `18.2 % [18.1, 18.3] at 30 ns,
-/// 56.3 % [56.2, 56.4] at 186 ns`. `None` if there are not several. What the whole run had in common is only how long it was at each.
+/// 56.3 % [56.2, 56.4] at 186 ns`. `None` if it kept its settings. The rate of such a run only says how long it was at each distance.
 pub(super) fn rates(result: &ScenarioResult) -> Option<String> {
     let rates: Vec<String> = (several(result).into_iter())
         .map(|(stratum, _)| {
             format!("{} at {}", rate_with_interval(stratum.rate, stratum.interval), distance(stratum.ns))
         })
         .collect();
-    (result.has_followed() && rates.len() > 1).then(|| rates.join(", "))
+    (result.has_followed() && !rates.is_empty()).then(|| rates.join(", "))
 }
 
 /// The lines of the table for the distances of a result, below its own line; none if the CPUs were at one.
@@ -120,21 +131,31 @@ pub(super) fn summary(record: &Record) -> Vec<String> {
     lines
 }
 
-/// A line about the results that have more than this share of their iterations at no distance, the first so many by name.
-const AT_NONE: f64 = 0.01;
+/// The most tests that are named.
 const NAMED: usize = 3;
 
-/// The largest shares of iterations that are at no distance, in one line; `None` if there are only small ones.
+/// The tests with a share of their iterations at no distance, the largest share first, in one line; `None` if there are only small ones.
 fn at_none(record: &Record) -> Option<String> {
-    let share_of = |result: &ScenarioResult| share(result.distances.as_ref()?.between.iterations, result.iterations);
+    let mut tests: Vec<(&str, u64, u64)> = Vec::new();
+    for result in &record.results {
+        let Some(distances) = &result.distances else { continue };
+        let (more, of) = (distances.between.iterations, result.iterations);
+        match tests.iter_mut().find(|(name, ..)| *name == result.scenario) {
+            Some((_, none, all)) => (*none, *all) = (none.saturating_add(more), all.saturating_add(of)),
+            None => tests.push((&result.scenario, more, of)),
+        }
+    }
     let mut shares: Vec<(f64, &str)> =
-        record.results.iter().filter_map(|result| Some((share_of(result)?, result.scenario.as_str()))).collect();
+        tests.into_iter().filter_map(|(name, none, all)| Some((share(none, all)?, name))).collect();
     shares.retain(|(share, _)| *share > AT_NONE);
     shares.sort_by(|a, b| b.0.total_cmp(&a.0));
     let each: Vec<String> = shares.iter().map(|(share, name)| format!("{} of {name}", share_of_time(*share))).collect();
-    let because = "the CPUs were moving, or the settings were for another distance";
-    (!each.is_empty()).then(|| format!("Counted at no distance, because {because}: {}.", first_few(&each, NAMED)))
+    (!each.is_empty()).then(|| format!("Counted at no distance, {WHY_NONE}: {}.", first_few(&each, NAMED)))
 }
+
+/// Why iterations are at no distance.
+pub(super) const WHY_NONE: &str =
+    "because the CPUs were moving, the settings were for another distance, or none was measured";
 
 #[cfg(test)]
 pub(super) mod tests {
@@ -248,21 +269,38 @@ pub(super) mod tests {
     fn a_run_that_followed_has_a_rate_at_each_distance() {
         let mut record = moved();
         assert_eq!(rates(&record.results[0]).unwrap(), "10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns");
-        let at_none = "Counted at no distance, because the CPUs were moving, or the settings were for another distance: 5 % of SB.";
+        let at_none = "Counted at no distance, because the CPUs were moving, the settings were for another distance, or none was measured: 5 % of SB.";
         assert_eq!(summary(&record).last().unwrap(), at_none);
+        let html = super::super::page(&[super::super::Entry {
+            name: "a.json".to_owned(),
+            record: crate::record::AnyRecord::Run(Box::new(moved())),
+        }])
+        .unwrap();
+        let plain = html.replace('\u{a0}', " ");
+        let seen = "with settings for each distance between the CPUs 10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns.";
+        assert!(plain.contains(seen) && plain.contains("5 % of the iterations are at none, because"), "{plain:.3000}");
         let advises = |record: &Record| super::super::table::summary(record).contains("To do about a rate");
         assert!(!advises(&record));
         let answer = super::super::page::answer_of(&record);
-        let sure = "The rate depends on how far apart the CPUs are: 10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns. Most";
+        let sure = "With settings for each distance between the CPUs, the rate is 10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns. Most";
         assert!(answer.iter().any(|line| line.replace('\u{a0}', " ").starts_with(sure)), "{answer:?}");
         let distances = record.results[0].distances.as_mut().unwrap();
         (distances.settings, distances.between.iterations) = (Vec::new(), 1);
         assert_eq!((rates(&record.results[0]), summary(&record).len()), (None, 1));
         assert!(advises(&record));
+        // Two placements of a test are one test, and a single stratum has a line if it has not all counts.
+        record.results.push(moved().results.swap_remove(0));
+        record.results[1].placement.cpus.reverse();
+        assert!(summary(&record).last().unwrap().ends_with(" 3 % of SB."), "{:?}", summary(&record));
+        let distances = record.results[1].distances.as_mut().unwrap();
+        distances.strata.truncate(1);
+        assert_eq!(lines(&record.results[1]).len(), 1);
+        record.results[1].distances.as_mut().unwrap().between.iterations = 1;
+        assert_eq!(lines(&record.results[1]).len(), 0);
         // At one of the two nothing was counted: the other has its line.
         record = moved();
         record.results[0].distances.as_mut().unwrap().strata[0].iterations = 0;
-        assert_eq!(rates(&record.results[0]), None);
+        assert_eq!(rates(&record.results[0]).unwrap(), "50.0 % [40.0, 60.0] at 180 ns");
         let places: Vec<String> = lines(&record.results[0]).into_iter().map(|mut cells| cells.swap_remove(1)).collect();
         assert_eq!(places, ["at 180 ns, 90 % of the time"]);
     }

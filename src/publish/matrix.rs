@@ -415,8 +415,8 @@ fn pooled(found: &[Found<'_>]) -> (Rate, usize) {
     let within = if seen > 0 { weighted / seen as f64 } else { 1.0 };
     let records: BTreeSet<usize> = found.iter().map(|(record, _)| *record).collect();
     let of_record = |number: &usize| {
-        let repeats = found.iter().filter(|(record, _)| record == number).map(|(_, result)| result.repeats.len());
-        repeats.max().unwrap_or(0).max(1)
+        let runs = found.iter().filter(|(record, _)| record == number).map(|(_, result)| result.runs());
+        runs.max().unwrap_or(1)
     };
     let runs = records.iter().map(of_record).sum();
     let rate = Rate { seen, trials, effect: effect_between(&parts).max(within), repeated: runs > 1 };

@@ -5,7 +5,9 @@ use crate::record::ScenarioResult;
 
 /// The settings that searches chose for some results, in one line; `None` if nothing was searched.
 pub(super) fn line(results: &[ScenarioResult]) -> Option<String> {
-    let searched = || results.iter().filter(|result| result.pace.searched);
+    // Those of a profile were found earlier.
+    let here = |result: &&ScenarioResult| result.pace.profile.is_none() || result.search.is_some();
+    let searched = || results.iter().filter(|result| result.pace.searched).filter(here);
     let seconds: f64 = searched().filter_map(|result| result.search.as_ref()).map(|search| search.elapsed_s).sum();
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
     for result in searched() {
@@ -106,6 +108,12 @@ mod tests {
             "Settings were searched for 1.2 s in all before the counts above began (`search` in the record): dense, 16 instances \
              per tick: SB, MP+nt; padded, 1 instance per tick, prefetched: MP; padded, free, batches of 2048: LB."
         );
+        // The settings of a profile were found earlier, unless the CPUs moved.
+        let mut tuned = of("SB", "dense", "paced", 16, Prefetch::Turns);
+        tuned.pace.profile = Some("tuned on SB".to_owned());
+        assert!(line(std::slice::from_ref(&tuned)).is_some());
+        tuned.search = None;
+        assert_eq!(line(&[tuned]), None);
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn quieter(host: &Host, named: &[&ScenarioResult]) -> String {
 /// What to do about a warning of the `named` results; `None` if the warning says it or there is nothing to do.
 fn advice(warning: Warning, host: &Host, named: &[&ScenarioResult]) -> Option<String> {
     match warning {
-        // Parts with settings for other distances differ; a rate at one distance does not vary for that.
+        // The parts of these have other settings. The answer is their rate at each distance.
         Warning::RateVaried if named.iter().all(|result| result.has_followed()) => None,
         Warning::RateDrifted | Warning::RateVaried => Some(
             "To do about a rate that varies: `--repeat 5` measures by how much runs differ; a longer run does not."

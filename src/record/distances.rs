@@ -23,8 +23,8 @@ pub struct DistancesRecord {
     /// The distances that there were, in ascending order. Two of them are at least a factor of 1.6 apart. On hardware that
     /// moves no CPUs there is one.
     pub strata: Vec<StratumRecord>,
-    /// The counts of batches between two looks that disagreed, and in a run whose settings follow the distance those at one that the
-    /// settings were not chosen for. In a sum, also those of parts that measured no distance. With the strata they add up to the result's counts.
+    /// The counts of batches between two looks that disagreed. In a run that searches its settings at each distance, also those of
+    /// batches with settings for another distance. In a sum, also those of parts that measured no distance. With the strata they add up to the result's counts.
     pub between: CountRecord,
     /// The settings of each part of a run, in order of time. A run whose settings were searched changes them when its CPUs
     /// stay at another distance, and its parts are `repeats` of the result. In a sum those of all such runs. Absent if no run changed its settings.
@@ -115,7 +115,7 @@ pub struct StratumRecord {
     /// The counts by cache-line ownership at this distance. Absent as `skews` is.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub last_writers: Vec<LastWriterRecord>,
-    /// The counts of up to 128 blocks in order of time, as in the result. Absent in sums.
+    /// The counts of up to 128 blocks in order of time, as in the result. Absent if several parts of a sum have counts here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<CountRecord>,
     /// The counts of each run at this distance that was added up. Absent if it is from one run.

@@ -466,6 +466,12 @@ impl ScenarioResult {
         self.distances.as_ref().is_some_and(|distances| !distances.settings.is_empty())
     }
 
+    /// How many runs the counts are of at least: parts of a run with other settings are among the `repeats`.
+    pub fn runs(&self) -> usize {
+        let parts = self.parts().filter(|part| part.iterations > 0).count();
+        (self.repeats.len().saturating_sub(parts) + usize::from(parts > 0)).max(1)
+    }
+
     /// The iterations that `skews` counts: all but those in `free`.
     pub(crate) fn paced(&self) -> u64 {
         self.iterations.saturating_sub(self.free.as_ref().map_or(0, |free| free.iterations))

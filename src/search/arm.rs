@@ -117,6 +117,12 @@ impl Allowed {
         }
     }
 
+    /// Whether the machine code of an arm is allowed: its pace and its layout.
+    pub fn has_code_of(&self, arm: Arm) -> bool {
+        let pace = if arm.pace == ArmPace::Free { self.free } else { self.paced };
+        pace && self.layouts.contains(&arm.layout)
+    }
+
     /// An arm with the given settings in place of its own; `None` if it is not allowed.
     fn restrict(&self, arm: Arm) -> Option<Arm> {
         let paced = arm.pace == ArmPace::Paced;

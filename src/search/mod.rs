@@ -283,9 +283,9 @@ impl Seen<'_> {
         self.turns[arm].last().is_some_and(fewer)
     }
 
-    /// Whether a change may do an arm good: it did to one of the arms that it was tried on, or was not tried. Arms with another stretch
-    /// say nothing about it: a prefetch may do harm at a period that is too short, and good at a longer one. The best period depends on
-    /// the arm, so none of this holds for it.
+    /// Whether a change other than of the period may do an arm good: it did to one of the arms of the same stretch that it was tried on,
+    /// or was tried on none. At another stretch it says nothing: a prefetch may do harm at a period that is too short, and good
+    /// at a longer one.
     fn may_do_good(&self, arm: usize, change: Change, values: &[(f64, f64)]) -> bool {
         let stretch = |arm: usize| self.search.place(arm).0.stretch;
         let alike = |variant: usize| {

@@ -17,7 +17,7 @@ use crate::harness::Limits;
 use crate::layout::LayoutKind;
 use crate::machine::{Class, Edges, Host, Placement};
 use crate::profile::{self, Tuned, TuningProfile};
-use crate::search::{Allowed, Knowledge};
+use crate::search::{Allowed, Chosen, Knowledge};
 use crate::units::Ticks;
 use crate::{terminal, verdict};
 
@@ -121,15 +121,34 @@ impl Chooser<'_> {
             period_is_kept(self.args, &self.edges.map_or(clock, |edges| edges.units(clock)), *period)?;
         }
         let tuned =
-            self.profile.as_ref().and_then(|profile| profile.find(&scenario.name, placement.class, &placement.kinds));
+            self.profile.iter().flat_map(|profile| profile.find(&scenario.name, placement.class, &placement.kinds));
         // Pairs that run at the same time leave no CPUs for stress.
         let fits = |tuned: &&Tuned| {
             !single
                 && (self.args.pairs.is_none() || tuned.settings.stress.is_none())
                 && (self.unfit.is_none() || tuned.settings.pace == "free")
         };
-        if let Some(tuned) = tuned.filter(fits) {
-            return settings::tuned(tuned);
+        let tuned: Vec<&Tuned> = tuned.filter(fits).collect();
+        let clock = self.host.clock_measured;
+        let units = self.edges.map_or(clock, |edges| edges.units(clock));
+        let chosen =
+            tuned.iter().map(|tuned| settings::chosen(tuned, units)).collect::<Result<Option<Vec<Chosen>>>>()?;
+        let mut searching = self.searching(single);
+        let mut profile = None;
+        if let Some(latest) = tuned.first() {
+            let (Some(chosen), Some(searching)) = (chosen, &mut searching) else { return settings::tuned(latest) };
+            // As if a search of this run had chosen them. Where the CPUs are at another distance, it searches.
+            let mut knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
+            for chosen in chosen {
+                // `tune` tries more layouts.
+                let layouts = &mut searching.allowed.layouts;
+                if !layouts.contains(&chosen.arm.layout) {
+                    layouts.push(chosen.arm.layout);
+                }
+                knowledge.choose(&placement.cpus, &scenario.sha256, chosen);
+            }
+            drop(knowledge);
+            profile = Some(settings::name(latest));
         }
         Ok(Choice {
             pace,
@@ -138,8 +157,8 @@ impl Chooser<'_> {
             group: measure.group.map(|group| group as usize),
             prefetch: measure.prefetch.unwrap_or_default(),
             stress: measure.stress,
-            profile: None,
-            searching: self.searching(single),
+            profile,
+            searching,
         })
     }
 

@@ -76,14 +76,15 @@ pub(super) fn explore<'a>(
         None => knowledge().chosen(cpus, test),
         Some(Moved { ns, .. }) => knowledge().chosen_at(cpus, test, ns),
     };
-    if let Some(chosen) = before {
-        return Ok(Some(Explored { experiment: with_chosen(base, chosen)?, chosen, record: None }));
-    }
     let allowed = match moved {
         // One curve of one code.
         Some(Moved { arm, .. }) if base.common.window => searching.allowed.with_code_of(arm),
         _ => searching.allowed.clone(),
     };
+    // A profile may be of a time when the counters of these CPUs allowed paced starts.
+    if let Some(chosen) = before.filter(|chosen| allowed.has_code_of(chosen.arm)) {
+        return Ok(Some(Explored { experiment: with_chosen(base, chosen)?, chosen, record: None }));
+    }
     let Some(time) = searching.time(&base.common.limits, moved.map(|moved| moved.time)) else { return Ok(None) };
     let mut explorer = Explorer::new((base, measured), allowed, (memory, interrupt), time)?;
     if let Some(Moved { ns, .. }) = moved {
@@ -239,9 +240,7 @@ impl<'e, 'a> Explorer<'e, 'a> {
             &self.base.scenario.sha256,
             self.levels.typical_in(stratum)?,
         )?;
-        let Allowed { free, paced, layouts, .. } = &self.allowed;
-        let allowed = if chosen.arm.pace == ArmPace::Free { *free } else { *paced };
-        (allowed && layouts.contains(&chosen.arm.layout)).then_some(chosen)
+        self.allowed.has_code_of(chosen.arm).then_some(chosen)
     }
 
     /// Tells the search what its arms were worth to other tests in a stratum.

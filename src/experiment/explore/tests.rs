@@ -119,6 +119,24 @@ fn short_runs_and_those_that_end_by_what_they_do_search_nothing() {
     assert!(result.search.is_none());
 }
 
+/// Those of a profile, on CPUs whose counters do not allow paced starts, or in a layout that was not given.
+#[test]
+fn settings_whose_code_is_not_allowed_are_not_taken() {
+    let arm = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
+    for (free, paced, dense) in [(true, true, true), (true, false, true), (true, true, false)] {
+        let mut searching = searching();
+        (searching.allowed.free, searching.allowed.paced) = (free, paced);
+        searching.allowed.layouts.retain(|&layout| dense || layout == LayoutKind::Padded);
+        let base = experiment(&SB, time(500), &searching);
+        let chosen = Chosen { arm, period_ticks: 1000.0, reach: 1, distance_ns: None };
+        searching.knowledge.lock().unwrap().choose(&base.placement.cpus, &SB.sha256, chosen);
+        let result = run(&base, &AtomicBool::new(false), |_| ()).unwrap().result;
+        let is_taken = (result.pace.group, result.layout.kind.as_str(), result.search.is_none()) == (16, "dense", true);
+        assert_eq!(is_taken, paced && dense, "{free} {paced} {dense}");
+        assert!(paced || result.pace.mode == "free");
+    }
+}
+
 /// Store buffering.
 static SB: LazyLock<Scenario> = LazyLock::new(|| crate::catalogue::named("SB").unwrap());
 /// CPUs of which nothing was measured.

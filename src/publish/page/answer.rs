@@ -267,12 +267,12 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
         return Some("This is a bug in the hardware, in the expectation, or in wakerace.".to_owned());
     }
     if cpu.highest() > 0.0 {
-        let best = cpu.sums.iter().find_map(|sum| super::words::best_skew(sum.first())).unwrap_or_default();
+        let best = super::words::best_skew(most.first()).unwrap_or_default();
         let (seen, interval) = most.rate().filter(|rate| *rate > 0.0).zip(most.interval())?;
         if let [result] = most.results[..]
             && let Some(rates) = distances::rates(result)
         {
-            return Some(format!("The rate depends on how far apart the CPUs are: {rates}.{best}"));
+            return Some(format!("With settings for each distance between the CPUs, the rate is {rates}.{best}"));
         }
         let (low, high) = (interval.low, interval.high);
         return Some(if seen >= 0.001 {

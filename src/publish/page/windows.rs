@@ -355,7 +355,7 @@ fn chart(scenario: &str, caption: &str, lines: Vec<Line>, Range { left, right, s
     }
 }
 
-/// Of which iterations the windows are that do not count all of a run.
+/// A sentence for each window that is of a part of the iterations: the others ran free, and have no skew.
 fn parts(swept: &[Swept<'_>]) -> String {
     let of_run = |(sum, result): &Swept<'_>| {
         let run = if swept.len() > 1 { format!(" of run {}", sum.run.letter) } else { String::new() };
@@ -393,7 +393,8 @@ fn note(swept: &[Swept<'_>], counted: &Counted) -> String {
                      {whole:.1e}"
                 )
             });
-            format!("Never seen. Each skew was tried {} to {} times{bound}.", short_count(least), short_count(most))
+            let tried = format!("{} to {} times{bound}", short_count(least), short_count(most));
+            format!("Never seen. Each skew was tried {tried}.{}", parts(swept))
         }
     }
 }
@@ -432,7 +433,7 @@ mod tests {
             let runs = super::super::runs::runs(&entries);
             let sums = super::super::sum::sums(&runs.iter().collect::<Vec<_>>());
             let notes = windows(&sums, Detail::FULL).iter().map(|section| section.figures[0].note.clone()).collect();
-            (notes, super::super::words::best_skew(sums[0].first()).unwrap())
+            (notes, super::super::words::best_skew(sums[0].first()).unwrap_or_default())
         };
         let moved = crate::publish::distances::tests::moved();
         let (alone, best) = notes(vec![moved.clone()]);
@@ -444,6 +445,11 @@ mod tests {
         let (both, _) = notes(vec![moved, other]);
         let ends = format!(" The window of run A is that of {part}: the others ran free.");
         assert!(both[0].ends_with(&ends), "{both:?}");
+        // A window in which nothing was seen.
+        let mut none = crate::publish::distances::tests::moved();
+        none.results[0].skews.iter_mut().for_each(|skew| skew.races = 0);
+        let (none, _) = notes(vec![none]);
+        assert!(none[0].starts_with("Never seen.") && none[0].ends_with(": the others ran free."), "{none:?}");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::runs::Run;
 use super::sum::Sum;
 use crate::litmus::Verdict;
-use crate::publish::distances::in_window;
+use crate::publish::distances::{in_window, rates};
 use crate::publish::numbers::{at_least, first_few, times};
 use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
@@ -80,11 +80,12 @@ fn breakable(sum: &Sum<'_>) -> String {
                 format!(", or {} of the matches", rate(share))
             });
             let best = (sum.results.len() == 1).then(|| best_skew(first)).flatten().unwrap_or_default();
-            format!(
-                "Seen {} in {iterations} iterations: {} of them{per_match}.{best} {allowed}",
-                times(sum.races),
-                rate_with_interval(sum.rate(), sum.interval())
-            )
+            let rates = if let [result] = sum.results[..] { rates(result) } else { None };
+            let rate = rates.map_or_else(
+                || format!("{} of them{per_match}", rate_with_interval(sum.rate(), sum.interval())),
+                |rates| format!("with settings for each distance between the CPUs {rates}"),
+            );
+            format!("Seen {} in {iterations} iterations: {rate}.{best} {allowed}", times(sum.races))
         }
         Finding::NotObserved => {
             let bound = sum.interval().map_or(String::new(), |interval| format!("{:.1e}", interval.high));

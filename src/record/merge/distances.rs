@@ -55,9 +55,9 @@ fn measured(result: &ScenarioResult) -> DistancesRecord {
     distances
 }
 
-/// A stratum that only one side has.
+/// A stratum that only one side has. Its blocks show how its rate changed.
 fn one_side(stratum: &StratumRecord) -> StratumRecord {
-    StratumRecord { repeats: stratum.as_repeats(), drift: None, blocks: Vec::new(), ..stratum.clone() }
+    StratumRecord { repeats: stratum.as_repeats(), ..stratum.clone() }
 }
 
 fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
@@ -65,14 +65,16 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
     let by_iterations = Weights(a.iterations as f64, b.iterations as f64);
     let (low_ns, high_ns) = (a.low_ns.min(b.low_ns), a.high_ns.max(b.high_ns));
     let repeats = [a.as_repeats(), b.as_repeats()].concat();
-    // A side that counted nothing has no period and no window.
-    let (period_ns, skews, last_writers) = match (a.iterations, b.iterations) {
-        (0, _) => (b.period_ns, b.skews, b.last_writers),
-        (_, 0) => (a.period_ns, a.skews, a.last_writers),
+    // A side that counted nothing has no period and no window. If both counted, the spread of the sum is that between its parts.
+    let (period_ns, skews, last_writers, drift, blocks) = match (a.iterations, b.iterations) {
+        (0, _) => (b.period_ns, b.skews, b.last_writers, b.drift, b.blocks),
+        (_, 0) => (a.period_ns, a.skews, a.last_writers, a.drift, a.blocks),
         _ => (
             a.period_ns.zip(b.period_ns).map(|(a, b)| by_iterations.mean(a, b)),
             add_skews(a.skews, b.skews)?,
             add_last_writers(a.last_writers, b.last_writers)?,
+            None,
+            Vec::new(),
         ),
     };
     Ok(StratumRecord {
@@ -90,11 +92,11 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
         repeats,
         skews,
         last_writers,
-        // The spread of a sum is that between its parts. `compute` gives the rate and its interval.
+        drift,
+        blocks,
+        // `compute` gives the rate and its interval.
         rate: a.rate,
         interval: a.interval,
-        drift: None,
-        blocks: Vec::new(),
     })
 }
 
