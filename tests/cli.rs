@@ -874,7 +874,9 @@ fn a_profile_reads_back_as_it_was_written() {
     profile.put(mixed());
     // So are those for another distance.
     let at = |ns: Option<f64>, rate| Tuned { distance_ns: ns, ..tuned("MP", Class::Smt, rate) };
-    [at(None, 1.0), at(Some(30.0), 2.0), at(Some(150.0), 3.0), at(Some(47.0), 4.0)].map(|tuned| profile.put(tuned));
+    for (ns, rate) in [(None, 1.0), (Some(30.0), 2.0), (Some(150.0), 3.0), (Some(47.0), 4.0)] {
+        profile.put(at(ns, rate));
+    }
     profile.write(&path).unwrap();
     let read = TuningProfile::read(&path, &host).unwrap();
     assert_eq!(read, profile);
