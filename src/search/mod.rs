@@ -131,7 +131,8 @@ impl Search {
     ///
     /// Empty while an arm waits for its first turn, or one that is not hopeless for its second, unless time is `short`: then a first
     /// turn is enough. An arm that is no variant is promising if it is worth a share of `PROMISING` of the best such arm. A variant
-    /// has variants if it is the best of all, and is no variant of a variant.
+    /// has variants if it is the best of all, and is no variant of a variant. The best of all and the best that is no variant are varied in every
+    /// way, another arm in those that may do it good.
     pub fn joining(&self, open: &[(usize, Change)], short: bool) -> Vec<usize> {
         self.at(self.here).joining(open, short)
     }
@@ -257,17 +258,19 @@ impl Seen<'_> {
             return Vec::new();
         }
         let plain = values.iter().zip(of).filter(|(_, of)| of.is_none()).map(|(value, _)| value);
-        let (best, enough) = (highest(&values), PROMISING * highest(plain));
+        let (best, best_plain) = (highest(&values), highest(plain));
         let may_gain = |&at: &usize| {
             let (arm, change) = open[at];
-            let promising = match of[arm] {
-                None => values[arm].0 >= enough,
-                Some((first, _)) if values[arm].0 >= best && of[first].is_none() => true,
+            let value = values[arm].0;
+            let (promising, is_best) = match of[arm] {
+                None => (value >= PROMISING * best_plain, value >= best_plain),
+                Some((first, _)) if value >= best && of[first].is_none() => (true, true),
                 Some(_) => return false,
             };
             match change.stretch {
                 Some(stretch) => (promising || !short) && measure == Measure::Races && self.may_stretch(arm, stretch),
-                None => promising && self.may_do_good(arm, change, &values),
+                // A few turns of other arms do not tell whether a change is good for the best.
+                None => promising && (is_best || self.may_do_good(change, &values)),
             }
         };
         let worth: Vec<usize> = (0..open.len()).filter(may_gain).collect();
@@ -283,17 +286,13 @@ impl Seen<'_> {
         self.turns[arm].last().is_some_and(fewer)
     }
 
-    /// Whether a change other than of the period may do an arm good: it did to one of the arms of the same stretch that it was tried on,
-    /// or was tried on none. At another stretch it says nothing: a prefetch may do harm at a period that is too short, and good
-    /// at a longer one.
-    fn may_do_good(&self, arm: usize, change: Change, values: &[(f64, f64)]) -> bool {
-        let stretch = |arm: usize| self.search.place(arm).0.stretch;
-        let alike = |variant: usize| {
-            let of = self.search.of[variant].filter(|(_, known)| *known == change).map(|(of, _)| of);
-            of.filter(|&of| stretch(of) == stretch(arm)).map(|of| (variant, of))
-        };
-        let mut tried = self.tried().filter_map(alike).peekable();
-        tried.peek().is_none() || tried.any(|(variant, of)| values[variant].0 >= values[of].0)
+    /// Whether a change may do good to an arm that is no variant: it did to another one, or was tried on none. What it did to a
+    /// variant with a longer period says nothing about a short one, and the best period itself depends on the arm.
+    fn may_do_good(&self, change: Change, values: &[(f64, f64)]) -> bool {
+        let of = &self.search.of;
+        let alike = |variant: usize| of[variant].filter(|&(first, known)| known == change && of[first].is_none());
+        let mut tried = self.tried().filter_map(|variant| Some((variant, alike(variant)?.0))).peekable();
+        tried.peek().is_none() || tried.any(|(variant, first)| values[variant].0 >= values[first].0)
     }
 
     /// See [`Search::next`].
