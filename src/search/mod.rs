@@ -32,15 +32,13 @@ const HOPELESS: f64 = 0.2;
 /// An arm gets variants if it is worth this share of the best arm that is no variant. Measured on a Xeon: with prefetch an arm was worth
 /// 1.8 times as much, and it was not the best one without.
 const PROMISING: f64 = 0.5;
-/// An arm is chosen only if it is better by this factor, and a standard deviation of the difference, than every arm before it. A
-/// smaller difference is not worth other settings from one run to the next.
+/// An arm is chosen only if it is better by this factor, and a standard deviation of the difference, than every arm before it, and
+/// wins its finals only if it is better by this factor. A smaller difference is not worth other settings from one run to the next.
 const WORTH: f64 = 1.2;
 /// It is also chosen if it is better by this factor: where all values spread much, a deviation would hide most differences.
 const CLEARLY: f64 = 1.5;
 /// An arm may win a final if it is worth this share of the best arm.
 const CONTENDER: f64 = 0.6;
-/// A final is won by the first arm that no other one beats by this factor.
-const WON: f64 = 1.1;
 /// The width of the interval in which the value of an arm is expected, in standard deviations of a mean.
 const WIDTH: f64 = 2.0;
 /// The relative deviation of turns of one arm as long as there are too few to measure it, and the least that is believed.
@@ -213,7 +211,7 @@ impl Search {
     /// first in the order of choice wins. A final finds its period, so the stretch has no part in the order.
     pub fn winner(&self, finals: &[(usize, f64)]) -> Option<usize> {
         let best = finals.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-        let won = finals.iter().filter(|(_, rate)| best > 0.0 && WON * rate >= best);
+        let won = finals.iter().filter(|(_, rate)| best > 0.0 && WORTH * rate >= best);
         let place = |arm: usize| {
             let (change, first) = self.place(arm);
             (Change { stretch: None, ..change }, first)
