@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 
 use super::cpus::letter;
-use super::distances::{AT_NONE, at_no_distance, distance};
+use super::distances::{at_no_distance, distance};
 use super::fit::{Cells, DIFFERENT_CODE, DIFFERENT_SETTINGS, OTHER_CODE, OTHER_SETTINGS, comparison, wrapped_lines};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
@@ -289,7 +289,6 @@ pub fn compare(records: &[impl Borrow<Record>]) -> Vec<Comparison> {
 /// the rates at each distance that both have. If each was at one distance, and not at the same one, nothing is compared.
 fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult), other: usize) -> Vec<Comparison> {
     let (result, theirs) = (first.1, second.1);
-    let rate_at = [result, theirs].map(|result| move |stratum: &StratumRecord| Rate::at(result, stratum));
     let whole = Comparison {
         scenario: result.scenario.clone(),
         class: class(result, theirs),
@@ -335,7 +334,9 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
         let only = if ours.is_some() { "A" } else { &letter };
         let comparison = Comparison {
             rates: sides.map(rate),
-            ratio: ours.zip(theirs).and_then(|(ours, theirs)| ratio(rate_at[0](ours), rate_at[1](theirs))),
+            ratio: ours
+                .zip(theirs)
+                .and_then(|(ours, theirs)| ratio(Rate::at(first.1, ours), Rate::at(second.1, theirs))),
             distance: Some(distance(middle)),
             note: (known.len() == 1).then(|| format!("only {only} has counts there")),
             code: ours.zip(theirs).map_or(whole.code.clone(), |(a, b)| Code::of(first, second, Some([a.ns, b.ns]))),
@@ -382,7 +383,7 @@ fn all_strata(result: &ScenarioResult) -> &[StratumRecord] {
 
 /// Whether nearly all counts of a result are at one distance.
 fn at_one_distance(result: &ScenarioResult) -> bool {
-    all_strata(result).len() == 1 && at_no_distance(result).is_none_or(|share| share <= AT_NONE)
+    all_strata(result).len() == 1 && at_no_distance(result).is_none()
 }
 
 /// The distances of a result at which something was counted, with settings for it.

@@ -44,18 +44,21 @@ pub(super) fn in_words(distances: &DistancesRecord) -> Option<String> {
 }
 
 /// If more than this share of a result's iterations are at no distance, its rate is not that of a distance.
-pub(super) const AT_NONE: f64 = 0.01;
+const AT_NONE: f64 = 0.01;
 
-/// The share of a result's iterations that are at no distance; `None` if it measured none.
+/// The share of a result's iterations that are at no distance; `None` if it is small, or none was measured.
 pub(super) fn at_no_distance(result: &ScenarioResult) -> Option<f64> {
-    share(result.distances.as_ref()?.between.iterations, result.iterations)
+    notable(result.distances.as_ref()?.between.iterations, result.iterations)
+}
+
+/// The share of some iterations that are at no distance; `None` if it is small.
+fn notable(none: u64, all: u64) -> Option<f64> {
+    share(none, all).filter(|share| *share > AT_NONE)
 }
 
 /// The strata of a result that count something, with their shares of the time; none if one has nearly all counts.
 pub(super) fn several(result: &ScenarioResult) -> Vec<(&StratumRecord, f64)> {
-    let apart = |distances: &&DistancesRecord| {
-        distances.strata.len() > 1 || at_no_distance(result).is_some_and(|share| share > AT_NONE)
-    };
+    let apart = |distances: &&DistancesRecord| distances.strata.len() > 1 || at_no_distance(result).is_some();
     let distances = result.distances.as_ref().filter(apart);
     let all = distances.into_iter().flat_map(|distances| distances.strata.iter().zip(distances.shares()));
     all.filter(|(stratum, _)| stratum.iterations > 0).collect()
@@ -92,8 +95,12 @@ pub(super) fn lines(result: &ScenarioResult) -> Vec<Vec<String>> {
 
 fn best_skew(stratum: &StratumRecord) -> String {
     let best = stratum.skews.iter().max_by(|a, b| a.rate().total_cmp(&b.rate())).filter(|best| best.races > 0);
-    let words = |best: &SkewRecord| format!("{:+.0} ns {}", best.skew_ns, rate(best.rate()));
-    best.filter(|_| stratum.skews.len() > 1).map_or("-".to_owned(), words)
+    best.filter(|_| stratum.skews.len() > 1).map_or("-".to_owned(), at_skew)
+}
+
+/// A skew and its rate: `+77 ns 92.1 %`.
+pub(super) fn at_skew(skew: &SkewRecord) -> String {
+    format!("{:+.0} ns {}", skew.skew_ns, rate(skew.rate()))
 }
 
 /// The most placements whose distances are named one by one.
@@ -146,8 +153,7 @@ fn at_none(record: &Record) -> Option<String> {
         }
     }
     let mut shares: Vec<(f64, &str)> =
-        tests.into_iter().filter_map(|(name, none, all)| Some((share(none, all)?, name))).collect();
-    shares.retain(|(share, _)| *share > AT_NONE);
+        tests.into_iter().filter_map(|(name, none, all)| Some((notable(none, all)?, name))).collect();
     shares.sort_by(|a, b| b.0.total_cmp(&a.0));
     let each: Vec<String> = shares.iter().map(|(share, name)| format!("{} of {name}", share_of_time(*share))).collect();
     (!each.is_empty()).then(|| format!("Counted at no distance, {WHY_NONE}: {}.", first_few(&each, NAMED)))

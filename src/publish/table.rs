@@ -12,7 +12,7 @@ use super::unmeasured::{INTERRUPTED, unmeasured};
 use super::zeros::{Doubt, TOO_LITTLE, doubt_of, independence, place, rests_on, with_rates};
 use super::{distances, line_fills, power, titles, warnings};
 use crate::machine::in_order;
-use crate::record::{Finding, Record, ScenarioResult, SkewRecord};
+use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
 
 /// The column headings of [`table`] and of the Markdown table.
@@ -100,8 +100,7 @@ fn place_words(result: &ScenarioResult) -> String {
 /// The skew with the highest rate, and this rate: `+77 ns 92.1 %`. Iterations that ran free have no skew.
 fn best_skew(result: &ScenarioResult) -> String {
     let paced = if result.paced_share().is_some() { " (paced)" } else { "" };
-    let words = |best: &SkewRecord| format!("{:+.0} ns {}{paced}", best.skew_ns, rate(best.rate()));
-    result.best_skew().map_or("-".to_owned(), words)
+    result.best_skew().map_or("-".to_owned(), |best| distances::at_skew(best) + paced)
 }
 
 /// The title of the table: the host that the numbers were measured on.

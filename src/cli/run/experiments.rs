@@ -116,9 +116,10 @@ impl Chooser<'_> {
         // Threads that share a CPU never run at the same time.
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = self.pace(single);
+        let clock = self.host.clock_measured;
+        let units = self.edges.map_or(clock, |edges| edges.units(clock));
         if let PaceChoice::Paced { period, .. } = &pace {
-            let clock = self.host.clock_measured;
-            period_is_kept(self.args, &self.edges.map_or(clock, |edges| edges.units(clock)), *period)?;
+            period_is_kept(self.args, &units, *period)?;
         }
         let tuned =
             self.profile.iter().flat_map(|profile| profile.find(&scenario.name, placement.class, &placement.kinds));
@@ -129,8 +130,6 @@ impl Chooser<'_> {
                 && (self.unfit.is_none() || tuned.settings.pace == "free")
         };
         let tuned: Vec<&Tuned> = tuned.filter(fits).collect();
-        let clock = self.host.clock_measured;
-        let units = self.edges.map_or(clock, |edges| edges.units(clock));
         let chosen =
             tuned.iter().map(|tuned| settings::chosen(tuned, units)).collect::<Result<Option<Vec<Chosen>>>>()?;
         let mut searching = self.searching(single);

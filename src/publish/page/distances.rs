@@ -3,7 +3,7 @@
 use super::figures::{Figure, id, legend, on_one_axis_a_test};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars};
-use crate::publish::distances::{AT_NONE, WHY_NONE, at_no_distance, distance, in_words, several, share_of_time};
+use crate::publish::distances::{WHY_NONE, at_no_distance, distance, in_words, several, share_of_time};
 use crate::publish::numbers::{rate, short_count, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::record::{SkewRecord, StratumRecord};
@@ -44,7 +44,6 @@ fn chart(sum: &Sum<'_>) -> Option<(Figure, Bars)> {
         bars,
     };
     let none = at_no_distance(result)
-        .filter(|share| *share > AT_NONE)
         .map_or(String::new(), |share| format!(" {} of the iterations are at none, {WHY_NONE}.", share_of_time(share)));
     let figure = Figure {
         id: id(&["distances", &result.scenario, &sum.run.letter, &result.placement.class_and_kinds()]),

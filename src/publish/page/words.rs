@@ -79,9 +79,9 @@ fn breakable(sum: &Sum<'_>) -> String {
                 let share = sum.races as f64 / matches as f64;
                 format!(", or {} of the matches", rate(share))
             });
-            let best = (sum.results.len() == 1).then(|| best_skew(first)).flatten().unwrap_or_default();
-            let rates = if let [result] = sum.results[..] { rates(result) } else { None };
-            let rate = rates.map_or_else(
+            let alone = (sum.results.len() == 1).then_some(first);
+            let best = alone.and_then(best_skew).unwrap_or_default();
+            let rate = alone.and_then(rates).map_or_else(
                 || format!("{} of them{per_match}", rate_with_interval(sum.rate(), sum.interval())),
                 |rates| format!("with settings for each distance between the CPUs {rates}"),
             );
