@@ -6,7 +6,7 @@ mod common;
 use std::fs;
 use std::io::Read;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -274,14 +274,13 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
         command.arg("--profile").arg(&profile).args(more);
         command
     };
-    run(&[]).assert().success().stderr(contains("this host's profile"));
+    run(&[]).assert().success().stderr(contains("run uses settings that `tune` or earlier runs found"));
     let record = check_record(&path);
     assert!(record.results[0].pace.profile.as_ref().is_some_and(|profile| profile.starts_with("tuned on SB")));
     // A run begins with what `tune` has chosen, and searches only where the CPUs are at another distance.
     let saved = wakerace::profile::TuningProfile::read(&profile, &record.host).unwrap();
     let wanted = &saved.tuned[0];
-    let is_default = wanted.settings == wakerace::profile::Settings::default_paced();
-    assert!(is_default || wanted.reach.is_some(), "{wanted:?}");
+    assert!(wanted.distance_ns.is_some() && wanted.reach.is_some(), "{wanted:?}");
     fs::remove_file(&path).unwrap();
     run(&[]).assert().success();
     let result = &check_record(&path).results[0];
@@ -321,6 +320,77 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     run(&[]).assert().code(2).stderr(contains("and this host is"));
     fs::write(&profile, "{").unwrap();
     run(&[]).assert().code(2).stderr(contains("profile.json:1:"));
+}
+
+/// A run keeps what its search found, for the runs after it. Where the CPUs are at another distance by then, these search too.
+#[test]
+#[cfg_attr(not(two_cpus), ignore = "needs two CPUs")]
+fn what_a_search_found_is_kept_for_later_runs() {
+    two_cpus();
+    let folder = folder();
+    let path = folder.path().join("r.json");
+    let cache = folder.path().join(".cache/wakerace");
+    let run = |more: &[&str]| {
+        let _ = fs::remove_file(&path);
+        let mut command = wakerace(folder.path());
+        command.args(["run", "SB", "--no-controls", "-d", "1s", "--export-json"]).arg(&path).args(more);
+        let output = command.assert().success().get_output().clone();
+        let words = String::from_utf8(output.stderr).unwrap();
+        let result = check_record(&path).results.swap_remove(0);
+        (result, words.contains("1 run uses settings that `tune` or earlier runs found"), words)
+    };
+    let kept = || -> Option<(PathBuf, wakerace::profile::kept::KeptSettings)> {
+        let file = fs::read_dir(&cache).ok()?.next()?.unwrap().path();
+        let host = check_record(&path).host;
+        Some((file.clone(), wakerace::profile::kept::KeptSettings::read(&file, &host).unwrap()))
+    };
+    // Neither a run that saves nothing nor one with a setting of its own keeps what it found.
+    for more in [&["--no-save"][..], &["--layout", "padded"]] {
+        let (result, used, words) = run(more);
+        assert!(result.search.is_some() && !used && kept().is_none(), "{more:?}: {words}");
+    }
+    let (first, used, words) = run(&[]);
+    assert!(first.search.is_some() && !used, "{words}");
+    let (file, all) = kept().expect("what was found is kept");
+    let found = &all.kept[0];
+    assert_eq!((found.scenario.as_str(), &found.source_sha256), ("SB", &first.source_sha256));
+    assert_eq!((&found.cpus, found.searched_s), (&first.placement.cpus, 0.2));
+    let distance = first.search.as_ref().unwrap().distance_ns;
+    assert!(all.kept.iter().any(|kept| kept.distance_ns == distance && kept.settings.layout == first.layout.kind));
+    let (second, used, words) = run(&[]);
+    assert!(used && second.pace.profile.as_ref().is_some_and(|name| name.starts_with("found on 2")), "{words}");
+    if second.search.is_none() {
+        let begun = |kept: &&wakerace::profile::kept::Kept| kept.settings.layout == second.layout.kind;
+        assert!(all.kept.iter().any(|kept| begun(&kept)), "{all:?}");
+    }
+    // An older search is known, and a search that is asked for replaces it.
+    let (third, used, _) = run(&["--profile", "none"]);
+    assert!(!used && third.search.is_some() && third.pace.profile.is_none());
+    let now = kept().unwrap().1;
+    assert!(now.kept.iter().any(|kept| kept.when > found.when), "{now:?}");
+    // A search of a much shorter time does not stand for a longer one.
+    let mut short = now.clone();
+    short.kept.iter_mut().for_each(|kept| kept.searched_s = 0.05);
+    short.write(&file).unwrap();
+    let (long, used, _) = run(&[]);
+    assert!(!used && long.search.is_some());
+    assert!(kept().unwrap().1.kept.iter().any(|kept| kept.searched_s == 0.2));
+    // What cannot be read is named, and made again.
+    for (text, wrong) in [("{", ":1:1: no kept settings"), ("", "no kept settings")] {
+        fs::write(&file, text).unwrap();
+        let (_, used, words) = run(&[]);
+        assert!(!used && words.contains("what earlier runs found is not used: ") && words.contains(wrong), "{words}");
+        assert!(!kept().unwrap().1.kept.is_empty());
+    }
+    let mut wrong = now.clone();
+    wrong.kept[0].settings.layout = "round".to_owned();
+    wrong.write(&file).unwrap();
+    let (_, used, words) = run(&[]);
+    assert!(!used && words.contains("what earlier runs found is not used: ") && words.contains("round"), "{words}");
+    // Without a place for it, it is not kept, and the run is none the worse.
+    fs::remove_dir_all(&cache).unwrap();
+    fs::write(&cache, "").unwrap();
+    assert!(run(&[]).2.contains("what the searches found is not kept for later runs: "));
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn wakerace(folder: &Path) -> Command {
         }
         None => Command::new(binary),
     };
-    command.current_dir(folder);
+    command.current_dir(folder).env("XDG_CACHE_HOME", folder.join(".cache")).env("XDG_CONFIG_HOME", folder);
     command
 }
 

@@ -21,6 +21,7 @@ fn wakerace(folder: &Path) -> Command {
     let runner = std::env::var_os("WAKERACE_RUNNER");
     let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
     command.args(runner.is_some().then_some(binary)).current_dir(folder);
+    command.env("XDG_CACHE_HOME", folder.join(".cache")).env("XDG_CONFIG_HOME", folder);
     command
 }
 

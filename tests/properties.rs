@@ -162,7 +162,9 @@ fn no_outcome_of_a_scenario_on_this_host_lies_outside_of_its_model() {
     let runner = std::env::var_os("WAKERACE_RUNNER");
     let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
     command.args(runner.is_some().then_some(binary));
+    let none = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml/none");
     let output = command
+        .envs(["XDG_CACHE_HOME", "XDG_CONFIG_HOME"].map(|variable| (variable, none)))
         .arg("run")
         .args(catalogue::GROUPS)
         .args(["-n", "100000", "--no-save", "-q"])

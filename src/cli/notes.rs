@@ -104,6 +104,11 @@ const COLUMNS: Entry =
 const CONFIG: Entry =
     ("XDG_CONFIG_HOME", "The folder below which `tune` saves its settings and `run` finds them. Default: ~/.config");
 
+const CACHE: Entry = (
+    "XDG_CACHE_HOME",
+    "The folder below which `run` keeps the settings that its searches found, for later runs. Default: ~/.cache",
+);
+
 /// The environment variables of a command.
 fn variables(command: &str) -> Vec<Entry> {
     let fits = [
@@ -111,9 +116,11 @@ fn variables(command: &str) -> Vec<Entry> {
         "topology",
     ];
     let finds_settings = ["run", "tune", "expect"];
+    let keeps_settings = ["run", "expect"];
     let columns = fits.contains(&command).then_some(COLUMNS);
     let config = finds_settings.contains(&command).then_some(CONFIG);
-    columns.into_iter().chain([NO_COLOR]).chain(config).collect()
+    let cache = keeps_settings.contains(&command).then_some(CACHE);
+    columns.into_iter().chain([NO_COLOR]).chain(config).chain(cache).collect()
 }
 
 /// The sections of a command.
@@ -124,7 +131,11 @@ pub(super) fn of(command: &str) -> Vec<Section> {
 /// The sections of the whole program.
 pub(super) fn of_all() -> Vec<Section> {
     let files = ("results/ARCH/CPU/TIME.json, .html", "The record of a run and its page, under the current folder.");
-    vec![("Exit status", OF_ALL.to_vec()), ("Environment", vec![COLUMNS, NO_COLOR, CONFIG]), ("Files", vec![files])]
+    vec![
+        ("Exit status", OF_ALL.to_vec()),
+        ("Environment", vec![COLUMNS, NO_COLOR, CONFIG, CACHE]),
+        ("Files", vec![files]),
+    ]
 }
 
 /// Sections as text for the help.

@@ -1,13 +1,14 @@
-//! Conversion of a profile's settings to the settings of an experiment.
+//! Conversion of the settings of profiles, and of kept ones, to those of an experiment and back.
 
 use crate::error::{Error, Result};
 use crate::experiment::{Choice, LARGEST_BATCH, LARGEST_GROUP, PaceChoice};
-use crate::harness::Prefetch;
+use crate::harness::{Prefetch, whole};
 use crate::machine::Clock;
+use crate::profile::kept::Kept;
 use crate::profile::{Settings, Tuned};
 use crate::record::ScenarioResult;
 use crate::search::{Arm, ArmPace, Chosen};
-use crate::units::Nanos;
+use crate::units::{Nanos, Ticks};
 
 /// The longest period and distance of a profile, in nanoseconds, and the widest reach. A search finds much smaller ones.
 const LONGEST_NS: f64 = 1e6;
@@ -71,21 +72,43 @@ pub(super) fn name(tuned: &Tuned) -> String {
     format!("tuned on {} on {day}", tuned.mutant)
 }
 
+/// The name of kept settings: `found on 2026-11-28`.
+pub(super) fn name_of_kept(kept: &Kept) -> String {
+    format!("found on {}", kept.when.split('T').next().unwrap_or_default())
+}
+
 /// A profile's settings as what a search has chosen at a distance; `None` if they are for any distance. The period is in ticks of this clock.
 ///
 /// # Errors
 /// As [`choice`], and if the distance, the period or the reach is out of range.
 pub(super) fn chosen(tuned: &Tuned, clock: Clock) -> Result<Option<Chosen>> {
     let Some(distance_ns) = tuned.distance_ns else { return Ok(None) };
-    let Choice { pace, layout, batch, group, prefetch, stress, .. } = choice(&tuned.settings, None)?;
+    let reach = tuned.reach.unwrap_or(1);
+    chosen_at(&tuned.settings, Some(distance_ns), (tuned.period_ns, reach), clock).map(Some)
+}
+
+/// Kept settings as what a search has chosen. The period is in ticks of this clock.
+///
+/// # Errors
+/// As [`chosen`].
+pub(super) fn of_kept(kept: &Kept, clock: Clock) -> Result<Chosen> {
+    chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock)
+}
+
+fn chosen_at(
+    settings: &Settings,
+    distance_ns: Option<f64>,
+    (period_ns, reach): (Option<f64>, u32),
+    clock: Clock,
+) -> Result<Chosen> {
+    let Choice { pace, layout, batch, group, prefetch, stress, .. } = choice(settings, None)?;
     let within = |what: &str, value: f64, most: f64| {
         let wrong =
             || Error::Usage(format!("profile: {what} is out of range; expected more than 0 and at most {most}"));
         (value > 0.0 && value <= most).then_some(value).ok_or_else(wrong)
     };
     let paced = matches!(pace, PaceChoice::Paced { .. });
-    let period = tuned.period_ns.filter(|_| paced).map(|ns| within("period_ns", ns, LONGEST_NS)).transpose()?;
-    let reach = tuned.reach.unwrap_or(1);
+    let period = period_ns.filter(|_| paced).map(|ns| within("period_ns", ns, LONGEST_NS)).transpose()?;
     within("reach", reach.into(), WIDEST.into())?;
     let arm = Arm {
         pace: if paced { ArmPace::Paced } else { ArmPace::Free },
@@ -96,9 +119,27 @@ pub(super) fn chosen(tuned: &Tuned, clock: Clock) -> Result<Option<Chosen>> {
         stress,
         stretch: 1,
     };
-    let distance_ns = Some(within("distance_ns", distance_ns, LONGEST_NS)?);
+    let distance_ns = distance_ns.map(|ns| within("distance_ns", ns, LONGEST_NS)).transpose()?;
     let period_ticks = period.map_or(0.0, |ns| clock.ticks(Nanos(ns)).0 as f64);
-    Ok(Some(Chosen { arm, period_ticks, reach, distance_ns }))
+    Ok(Chosen { arm, period_ticks, reach, distance_ns })
+}
+
+/// The settings of an arm.
+pub(super) fn of_arm(arm: Arm) -> Settings {
+    let paced = arm.pace == ArmPace::Paced;
+    Settings {
+        pace: if paced { "paced" } else { "free" }.to_owned(),
+        layout: arm.layout.to_string(),
+        group: paced.then_some(arm.group),
+        prefetch: arm.prefetch,
+        batch: arm.batch,
+        stress: arm.stress,
+    }
+}
+
+/// The period of what a search has chosen, in nanoseconds; `None` if it runs free. `clock` is that of its ticks.
+pub(super) fn period_ns(chosen: &Chosen, clock: Clock) -> Option<f64> {
+    (chosen.period_ticks > 0.0).then(|| clock.nanos(Ticks::from(whole(chosen.period_ticks))).0)
 }
 
 #[cfg(test)]

@@ -17,14 +17,13 @@ use crate::catalogue::{self, Scenario};
 use crate::codegen::Target;
 use crate::error::{EXIT_INTERRUPTED, EXIT_OK, Error, Result};
 use crate::experiment::{self, Choice, Common, Experiment, Searching};
-use crate::harness::{Limits, whole};
+use crate::harness::Limits;
 use crate::layout::LayoutKind;
 use crate::litmus::Verdict;
 use crate::machine::{self, Calibration, Class, Clock, Edges, Placement};
 use crate::profile::{self, Settings, Tuned, TuningProfile};
 use crate::record::ScenarioResult;
-use crate::search::{Allowed, Chosen};
-use crate::units::Ticks;
+use crate::search::{Allowed, Arm, Chosen};
 use crate::{files, publish, terminal, tune, verdict};
 
 /// Time for the measurement that follows a search.
@@ -169,10 +168,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
                 kinds: placement.kinds.clone(),
                 settings: found.settings,
                 distance_ns: chosen.and_then(|chosen| chosen.distance_ns),
-                period_ns: chosen.filter(|chosen| chosen.period_ticks > 0.0).map(|chosen| {
-                    let ticks = Ticks::from(whole(chosen.period_ticks));
-                    common.units().nanos(ticks).0
-                }),
+                period_ns: chosen.and_then(|chosen| settings::period_ns(&chosen, common.units())),
                 reach: chosen.map(|chosen| chosen.reach),
                 races_per_s: found.races_per_s,
                 default_races_per_s: found.default_races_per_s,
@@ -231,7 +227,7 @@ fn shapes(name: &str) -> Vec<String> {
 #[derive(Clone)]
 struct Best {
     found: tune::Found,
-    /// What the search has chosen, if it won against the default settings.
+    /// These settings as what a search has chosen. `None` if there was none.
     chosen: Option<Chosen>,
 }
 
@@ -283,9 +279,11 @@ fn one(
     let found = tune::finals(winner, args.duration.mul_f64(tune::FINALS), interrupt, &mut { rate })?;
     let chosen = {
         let knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
-        knowledge.chosen(&placement.cpus, &mutant.sha256)
+        knowledge.begun(&placement.cpus, &mutant.sha256)
     };
-    let chosen = chosen.filter(|_| is_other(&found.settings));
+    // The default settings have won at the distance at which the search was, and only there.
+    let default = |chosen: Chosen| Chosen { arm: Arm::FIRST, period_ticks: 0.0, reach: 1, ..chosen };
+    let chosen = chosen.map(|chosen| if is_other(&found.settings) { chosen } else { default(chosen) });
     let best = Best { found, chosen };
     bar.finish();
     if let (false, Some(search)) = (args.quiet, &result.search) {

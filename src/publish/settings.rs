@@ -5,12 +5,30 @@ use crate::record::ScenarioResult;
 
 /// The settings that searches chose for some results, in one line; `None` if nothing was searched.
 pub(super) fn line(results: &[ScenarioResult]) -> Option<String> {
-    // Those of a profile were found earlier.
-    let here = |result: &&ScenarioResult| result.pace.profile.is_none() || result.search.is_some();
-    let searched = || results.iter().filter(|result| result.pace.searched).filter(here);
-    let seconds: f64 = searched().filter_map(|result| result.search.as_ref()).map(|search| search.elapsed_s).sum();
+    // Those of a profile, and those that an earlier run found, are known unless the CPUs moved.
+    let (searched, known): (Vec<_>, Vec<_>) = results
+        .iter()
+        .filter(|result| result.pace.searched)
+        .partition(|result| result.pace.profile.is_none() || result.search.is_some());
+    let seconds: f64 = searched.iter().filter_map(|result| result.search.as_ref()).map(|search| search.elapsed_s).sum();
+    let here = groups(&searched, words);
+    let before = groups(&known, |result| {
+        result.pace.profile.iter().fold(words(result), |words, found| format!("{words}, {found}"))
+    });
+    let here = here.map(|groups| {
+        format!(
+            "Settings were searched for {seconds:.1} s in all before the counts above began (`search` in the record): {groups}."
+        )
+    });
+    let before = before.map(|groups| format!("Settings of earlier searches: {groups}."));
+    let lines: Vec<String> = here.into_iter().chain(before).collect();
+    (!lines.is_empty()).then(|| lines.join(" "))
+}
+
+/// Each settings with the tests that had them: `dense, 16 instances per tick: SB, MP; free, batches of 2048: LB`. `None` without a result.
+fn groups(results: &[&ScenarioResult], words: impl Fn(&ScenarioResult) -> String) -> Option<String> {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
-    for result in searched() {
+    for result in results {
         let settings = words(result);
         match groups.iter_mut().find(|(known, _)| *known == settings) {
             None => groups.push((settings, vec![&result.scenario])),
@@ -20,12 +38,7 @@ pub(super) fn line(results: &[ScenarioResult]) -> Option<String> {
     }
     let groups: Vec<String> =
         groups.into_iter().map(|(settings, tests)| format!("{settings}: {}", tests.join(", "))).collect();
-    (!groups.is_empty()).then(|| {
-        format!(
-            "Settings were searched for {seconds:.1} s in all before the counts above began (`search` in the record): {}.",
-            groups.join("; ")
-        )
-    })
+    (!groups.is_empty()).then(|| groups.join("; "))
 }
 
 /// The settings of a result: `dense, 16 instances per tick`.
@@ -72,8 +85,8 @@ pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Optio
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::SearchRecord;
     use crate::record::shipped;
+    use crate::record::{self, SearchRecord};
     use crate::search::Measure;
 
     #[test]
@@ -108,12 +121,22 @@ mod tests {
             "Settings were searched for 1.2 s in all before the counts above began (`search` in the record): dense, 16 instances \
              per tick: SB, MP+nt; padded, 1 instance per tick, prefetched: MP; padded, free, batches of 2048: LB."
         );
-        // The settings of a profile were found earlier, unless the CPUs moved.
-        let mut tuned = of("SB", "dense", "paced", 16, Prefetch::Turns);
-        tuned.pace.profile = Some("tuned on SB".to_owned());
-        assert!(line(std::slice::from_ref(&tuned)).is_some());
-        tuned.search = None;
-        assert_eq!(line(&[tuned]), None);
+        // Those of a profile or of an earlier run are told apart, unless the CPUs moved.
+        let of_before = |name: &str, profile: &str| {
+            let mut result = of(name, "dense", "paced", 16, Prefetch::Turns);
+            result.pace.profile = Some(profile.to_owned());
+            result
+        };
+        let moved = of_before("SB", "tuned on SB");
+        assert!(line(std::slice::from_ref(&moved)).unwrap().starts_with("Settings were searched for 0.2 s in all"));
+        let known = |name, profile| record::ScenarioResult { search: None, ..of_before(name, profile) };
+        let both = [known("SB", "found on 2026-11-28"), known("MP", "found on 2026-11-28"), known("LB", "tuned on SB")];
+        let of_before = "Settings of earlier searches: dense, 16 instances per tick, found on 2026-11-28: SB, MP; dense, 16 instances \
+                         per tick, tuned on SB: LB.";
+        assert_eq!(line(&both).unwrap(), of_before);
+        let [first, ..] = both.clone();
+        let all = line(&[moved, first]).unwrap();
+        assert!(all.contains("): dense, 16 instances per tick: SB. Settings of earlier searches: "), "{all}");
     }
 
     #[test]

@@ -579,7 +579,8 @@ pub struct PaceRecord {
     /// Whether the command line gave the skews.
     #[serde(default)]
     pub given_skews: bool,
-    /// The profile that the settings come from: the host it was tuned on and the time.
+    /// Where the settings come from, if they were found before the run: `tuned on SB on 2026-11-28` or `found on 2026-11-28`, by the
+    /// search of an earlier run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The group size: instances that run back to back at each tick.

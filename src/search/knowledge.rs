@@ -1,4 +1,4 @@
-//! What the searches of a run have found, for the tests after them on the same CPUs.
+//! What the searches of a run have found, for the tests after them on the same CPUs, and what was found before it.
 
 use std::collections::HashMap;
 
@@ -34,6 +34,10 @@ pub struct Knowledge {
     values: HashMap<(Vec<usize>, Arm), Vec<Value>>,
     /// What was chosen, in order of time, by the hash of the test's source.
     chosen: HashMap<(Vec<usize>, String), Vec<Chosen>>,
+    /// What was chosen before this run, in the same form, the latest first.
+    given: HashMap<(Vec<usize>, String), Vec<Chosen>>,
+    /// What the first run of each test began with.
+    begun: HashMap<(Vec<usize>, String), Chosen>,
 }
 
 impl Knowledge {
@@ -55,24 +59,41 @@ impl Knowledge {
         self.values.entry((cpus.to_vec(), arm)).or_default().push(Value { relative, ns });
     }
 
-    /// What was chosen first for a test on these CPUs. Its repeats begin with it, so that the first part of each has the same machine
-    /// code.
-    pub fn chosen(&self, cpus: &[usize], test: &str) -> Option<Chosen> {
-        self.all(cpus, test).first().copied()
+    /// What the first run of a test on these CPUs began with. Its repeats begin with it too, so that the first part of each has the same
+    /// machine code.
+    pub fn begun(&self, cpus: &[usize], test: &str) -> Option<Chosen> {
+        self.begun.get(&(cpus.to_vec(), test.to_owned())).copied()
     }
 
-    /// What was chosen for a test at a distance like this one, in nanoseconds.
+    /// Notes what a run of a test begins with. Later runs change nothing.
+    pub fn begin(&mut self, cpus: &[usize], test: &str, chosen: Chosen) {
+        self.begun.entry((cpus.to_vec(), test.to_owned())).or_insert(chosen);
+    }
+
+    /// What was chosen for a test at a distance like this one, in nanoseconds, by this run or else before it.
     pub fn chosen_at(&self, cpus: &[usize], test: &str, ns: f64) -> Option<Chosen> {
         let alike = |chosen: &&Chosen| chosen.distance_ns.is_some_and(|known| !apart(known, ns));
-        self.all(cpus, test).iter().rfind(alike).copied()
+        let here = self.chosen(cpus, test).iter().rfind(alike);
+        here.or_else(|| self.given(cpus, test).iter().find(alike)).copied()
     }
 
-    fn all(&self, cpus: &[usize], test: &str) -> &[Chosen] {
+    /// All that this run chose for a test on these CPUs, in order of time.
+    pub fn chosen(&self, cpus: &[usize], test: &str) -> &[Chosen] {
         self.chosen.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
+    }
+
+    /// All that was chosen for a test on these CPUs before this run, the latest first.
+    pub fn given(&self, cpus: &[usize], test: &str) -> &[Chosen] {
+        self.given.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
     }
 
     /// Notes what was chosen for a test.
     pub fn choose(&mut self, cpus: &[usize], test: &str, chosen: Chosen) {
         self.chosen.entry((cpus.to_vec(), test.to_owned())).or_default().push(chosen);
+    }
+
+    /// Notes what was chosen for a test before this run; the latest first.
+    pub fn give(&mut self, cpus: &[usize], test: &str, chosen: Chosen) {
+        self.given.entry((cpus.to_vec(), test.to_owned())).or_default().push(chosen);
     }
 }

@@ -37,6 +37,10 @@ const PROMISING: f64 = 0.5;
 const WORTH: f64 = 1.2;
 /// It is also chosen if it is better by this factor: where all values spread much, a deviation would hide most differences.
 const CLEARLY: f64 = 1.5;
+/// What runs free is chosen only if it is better by this factor too. Its threads meet where they happen to, which depends on what else
+/// the machine does: measured on an AMD EPYC at one distance and with the same settings, 2 to 25 % of the iterations of SB raced, by whether
+/// other guests of the host used the second hardware threads of the two cores, and 12 to 20 % of those that started by the clock.
+const FREE: f64 = 2.0;
 /// An arm may win a final if it is worth this share of the best arm.
 const CONTENDER: f64 = 0.6;
 /// The width of the interval in which the value of an arm is expected, in standard deviations of a mean.
@@ -77,6 +81,8 @@ pub enum Measure {
 pub struct Search {
     turns: Vec<Vec<Played>>,
     known: Vec<Option<f64>>,
+    /// Whether each runs free.
+    free: Vec<bool>,
     /// The arm that this one is a variant of, and what differs.
     of: Vec<Option<(usize, Change)>>,
     /// For each level the first level of its stratum. Levels beyond the end are their own.
@@ -109,18 +115,19 @@ impl Search {
     }
 
     /// Adds an arm. Nothing is known of it ([`Search::know`]).
-    pub fn add(&mut self) {
-        self.push(None);
+    pub fn add(&mut self, pace: ArmPace) {
+        self.push(pace, None);
     }
 
     /// Adds a variant of the arm `of`, as [`Search::add`]. A variant of a variant has none itself.
-    pub fn add_variant(&mut self, of: usize, change: Change) {
-        self.push(Some((of, change)));
+    pub fn add_variant(&mut self, pace: ArmPace, of: usize, change: Change) {
+        self.push(pace, Some((of, change)));
     }
 
-    fn push(&mut self, of: Option<(usize, Change)>) {
+    fn push(&mut self, pace: ArmPace, of: Option<(usize, Change)>) {
         self.turns.push(Vec::new());
         self.known.push(None);
+        self.free.push(pace == ArmPace::Free);
         self.of.push(of);
     }
 
@@ -210,13 +217,19 @@ impl Search {
     /// The arm that wins the finals, in which each had some races per second. `None` if none had any. Of the arms that no other beats, the
     /// first in the order of choice wins. A final finds its period, so the stretch has no part in the order.
     pub fn winner(&self, finals: &[(usize, f64)]) -> Option<usize> {
-        let best = finals.iter().map(|(_, rate)| *rate).fold(0.0, f64::max);
-        let won = finals.iter().filter(|(_, rate)| best > 0.0 && WORTH * rate >= best);
+        let worth = |&(arm, rate): &(usize, f64)| rate / self.handicap(arm);
+        let best = finals.iter().map(worth).fold(0.0, f64::max);
+        let won = finals.iter().filter(|final_| best > 0.0 && WORTH * worth(final_) >= best);
         let place = |arm: usize| {
             let (change, first) = self.place(arm);
             (Change { stretch: None, ..change }, first)
         };
         won.map(|(arm, _)| *arm).min_by_key(|&arm| place(arm))
+    }
+
+    /// By how much better than others an arm must be to be as good.
+    fn handicap(&self, arm: usize) -> f64 {
+        if self.free[arm] { FREE } else { 1.0 }
     }
 
     /// The place of an arm in the order of choice: first the arms of the beginning, then those with the same changes of these together.
@@ -357,7 +370,7 @@ impl Seen<'_> {
         (Measure::Controls, known.iter().zip(varieties).map(weighted).collect())
     }
 
-    /// The counts per second of each arm, with the standard deviation of its mean.
+    /// The counts per second of each arm by its handicap, with the standard deviation of its mean.
     fn per_second(&self, count: impl Fn(&Turn) -> f64) -> Vec<(f64, f64)> {
         let told: Vec<&[Turn]> = self.turns.iter().map(|turns| telling(turns)).collect();
         let of_arm = |turns: &&[Turn]| {
@@ -366,9 +379,11 @@ impl Seen<'_> {
         };
         let values: Vec<f64> = told.iter().map(of_arm).collect();
         let deviation = deviation(&told, &count, &values);
-        let with_deviation =
-            |(value, turns): (f64, &&[Turn])| (value, value * deviation / (turns.len().max(1) as f64).sqrt());
-        values.into_iter().zip(&told).map(with_deviation).collect()
+        let with_deviation = |(arm, (value, turns)): (usize, (f64, &&[Turn]))| {
+            let value = value / self.search.handicap(arm);
+            (value, value * deviation / (turns.len().max(1) as f64).sqrt())
+        };
+        values.into_iter().zip(&told).enumerate().map(with_deviation).collect()
     }
 }
 

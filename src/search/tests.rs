@@ -19,7 +19,7 @@ impl Machine<'_> {
 
 fn searched(rates: &[f64], turns: usize, seed: u64) -> Search {
     let mut search = Search::new();
-    rates.iter().for_each(|_| search.add());
+    rates.iter().for_each(|_| search.add(ArmPace::Paced));
     let mut machine = Machine { rates, random: fastrand::Rng::with_seed(seed) };
     for _ in 0..turns {
         let arm = search.next().unwrap();
@@ -73,7 +73,7 @@ fn the_arm_with_the_most_races_per_second_is_found() {
 /// the period and the skews for the other distance has a tenth of the races.
 fn searched_by_distance(rates: [&[f64]; 2], moves: impl Fn(usize) -> usize, turns: usize, seed: u64) -> Search {
     let mut search = Search::new();
-    rates[0].iter().for_each(|_| search.add());
+    rates[0].iter().for_each(|_| search.add(ArmPace::Paced));
     let mut machines = rates.map(|rates| Machine { rates, random: fastrand::Rng::with_seed(seed) });
     for at in 0..turns {
         let arm = search.next().unwrap();
@@ -111,7 +111,7 @@ fn each_distance_has_its_own_best_arm() {
     let search = searched_by_distance([&NEAR, &FAR], |at| usize::from(at >= 40), 80, 1);
     let mut one = Search::new();
     for arm in 0..NEAR.len() {
-        one.add();
+        one.add(ArmPace::Paced);
         search.turns(arm).for_each(|turn| one.seen(arm, Turn { level: 0, ..*turn }));
     }
     assert_eq!(one.best().0, 2);
@@ -120,7 +120,7 @@ fn each_distance_has_its_own_best_arm() {
 #[test]
 fn a_search_is_where_two_turns_in_a_row_were() {
     let mut search = Search::new();
-    (0..3).for_each(|_| search.add());
+    (0..3).for_each(|_| search.add(ArmPace::Paced));
     let mut at = |strata: &[usize]| {
         strata.iter().for_each(|&stratum| search.seen(0, Turn { level: stratum, ..turn(100) }));
         (search.here(), search.next())
@@ -149,7 +149,7 @@ fn a_search_is_where_two_turns_in_a_row_were() {
 #[test]
 fn levels_of_one_stratum_are_joined() {
     let mut search = Search::new();
-    (0..2).for_each(|_| search.add());
+    (0..2).for_each(|_| search.add(ArmPace::Paced));
     let seen = |search: &mut Search, all: &[(usize, u64, usize)]| {
         all.iter().for_each(|&(arm, races, stratum)| search.seen(arm, Turn { level: stratum, ..turn(races) }));
     };
@@ -173,7 +173,7 @@ fn a_first_turn_that_still_looks_for_its_settings_does_not_decide() {
     let rates = [1e6, 2e6, 3e6, 1.5e6];
     let right = (0..100).filter(|&seed| {
         let mut search = Search::new();
-        rates.iter().for_each(|_| search.add());
+        rates.iter().for_each(|_| search.add(ArmPace::Paced));
         let mut machine = Machine { rates: &rates, random: fastrand::Rng::with_seed(seed) };
         for _ in 0..20 {
             let arm = search.next().unwrap();
@@ -187,7 +187,7 @@ fn a_first_turn_that_still_looks_for_its_settings_does_not_decide() {
     assert!(right >= 98, "{right} of 100");
     // An arm that is hopeless gets no second turn before the others.
     let mut search = Search::new();
-    (0..3).for_each(|_| search.add());
+    (0..3).for_each(|_| search.add(ArmPace::Paced));
     let order: Vec<usize> = (0..6)
         .map(|_| {
             let arm = search.next().unwrap();
@@ -210,7 +210,7 @@ fn chance_does_not_choose_among_equal_arms() {
 #[test]
 fn a_large_difference_is_taken_however_much_the_turns_spread() {
     let mut search = Search::new();
-    (0..2).for_each(|_| search.add());
+    (0..2).for_each(|_| search.add(ArmPace::Paced));
     for (arm, races) in [(0, 0), (0, 400), (0, 1600), (0, 1000), (1, 0), (1, 1800), (1, 2900), (1, 700)] {
         search.seen(arm, Turn { iterations: 10_000, races, variety: 0.0, seconds: 1.0, level: 0 });
     }
@@ -232,14 +232,14 @@ fn a_small_difference_leaves_the_first_arm() {
 fn without_races_the_arms_are_worth_what_others_say_or_their_variety() {
     let quiet = |variety| Turn { iterations: 1000, races: 0, variety, seconds: 1.0, level: 0 };
     let mut search = Search::new();
-    (0..3).for_each(|_| search.add());
+    (0..3).for_each(|_| search.add(ArmPace::Paced));
     assert_eq!(search.best(), (0, Measure::Variety));
     [10.0, 400.0, 90.0].into_iter().enumerate().for_each(|(arm, variety)| search.seen(arm, quiet(variety)));
     assert_eq!(search.best(), (1, Measure::Variety));
     assert_eq!(search.lessons(0), None);
     // What controls profited from decides, and the best of these is tried right after the first arm.
     let mut search = Search::new();
-    (0..4).for_each(|_| search.add());
+    (0..4).for_each(|_| search.add(ArmPace::Paced));
     search.know(vec![Some(0.1), None, Some(0.9), Some(0.5)]);
     let mut order = Vec::new();
     for _ in 0..4 {
@@ -251,7 +251,7 @@ fn without_races_the_arms_are_worth_what_others_say_or_their_variety() {
     assert_eq!(search.best(), (2, Measure::Controls));
     // But settings at which the threads of this test do not meet are not chosen, however good they were for others.
     let mut alone = Search::new();
-    (0..2).for_each(|_| alone.add());
+    (0..2).for_each(|_| alone.add(ArmPace::Paced));
     alone.know(vec![Some(0.1), Some(1.0)]);
     [400.0, 3.0].into_iter().enumerate().for_each(|(arm, variety)| alone.seen(arm, quiet(variety)));
     assert_eq!(alone.best(), (0, Measure::Controls));
@@ -275,7 +275,7 @@ fn the_measured_rate_of_the_chosen_arm_is_not_the_one_that_chose_it() {
     for _ in 0..1000 {
         let mut search = Search::new();
         for arm in 0..10 {
-            search.add();
+            search.add(ArmPace::Paced);
             let races = count(2000);
             search.seen(arm, Turn { iterations: 2000, races, variety: 0.0, seconds: 1.0, level: 0 });
         }
@@ -346,7 +346,53 @@ fn knowledge_is_of_the_same_cpus_in_the_same_order() {
     assert_eq!([at(31.0), at(170.0)], [Some(1.0), Some(0.75)]);
     let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, reach: 1, distance_ns: None };
     knowledge.choose(&[0, 1], "a", chosen);
-    assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (Some(chosen), None));
+    assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (&[chosen][..], &[][..]));
+}
+
+/// A run that is left to itself must be clearly better than one that the clock starts.
+#[test]
+fn what_runs_free_must_be_better_by_twice() {
+    for (races, wins) in [(1_900, false), (2_300, false), (2_600, true)] {
+        let mut search = Search::new();
+        search.add(ArmPace::Paced);
+        search.add(ArmPace::Free);
+        for _ in 0..4 {
+            search.seen(0, turn(1_000));
+            search.seen(1, turn(races));
+        }
+        assert_eq!(search.best().0, usize::from(wins), "{races}");
+        let finals = [(0, 1_000.0), (1, races as f64)];
+        assert_eq!(search.winner(&finals), Some(usize::from(wins)), "{races}");
+        // What another test learns is by the same measure.
+        let lessons = search.lessons(0).unwrap();
+        assert_eq!(lessons[1].1 > lessons[0].1, races > 2_000, "{lessons:?}");
+    }
+    // Where all run free, they are compared as they are.
+    let mut free = Search::new();
+    (0..2).for_each(|_| free.add(ArmPace::Free));
+    assert_eq!(free.winner(&[(0, 1_000.0), (1, 1_300.0)]), Some(1));
+    assert_eq!(free.winner(&[(0, 1_000.0), (1, 1_100.0)]), Some(0));
+}
+
+#[test]
+fn what_was_given_counts_where_nothing_was_chosen() {
+    let mut knowledge = Knowledge::default();
+    let at =
+        |group, ns| Chosen { arm: Arm { group, ..Arm::FIRST }, period_ticks: 3.0, reach: 1, distance_ns: Some(ns) };
+    let (latest, earlier, own) = (at(16, 30.0), at(4, 33.0), at(8, 31.0));
+    knowledge.give(&[0, 1], "a", latest);
+    knowledge.give(&[0, 1], "a", earlier);
+    let of = |knowledge: &Knowledge, ns| knowledge.chosen_at(&[0, 1], "a", ns);
+    assert_eq!((of(&knowledge, 30.0), of(&knowledge, 150.0)), (Some(latest), None));
+    assert!(knowledge.chosen(&[0, 1], "a").is_empty() && knowledge.given(&[0, 1], "b").is_empty());
+    knowledge.choose(&[0, 1], "a", own);
+    assert_eq!(of(&knowledge, 30.0), Some(own));
+    assert_eq!((knowledge.given(&[0, 1], "a"), knowledge.chosen(&[0, 1], "a")), (&[latest, earlier][..], &[own][..]));
+    // Repeats begin as the first run did.
+    assert_eq!(knowledge.begun(&[0, 1], "a"), None);
+    knowledge.begin(&[0, 1], "a", latest);
+    knowledge.begin(&[0, 1], "a", own);
+    assert_eq!((knowledge.begun(&[0, 1], "a"), knowledge.begun(&[1, 0], "a")), (Some(latest), None));
 }
 
 #[test]
@@ -360,11 +406,10 @@ fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
     let of = |knowledge: &Knowledge, ns| knowledge.chosen_at(&[0, 1], "a", ns);
     let found = [29.0, 47.9, 48.0, 93.0, 94.0, 239.0, 240.0].map(|ns| of(&knowledge, ns));
     assert_eq!(found, [Some(near), Some(near), None, None, Some(far), Some(far), None]);
-    // A repeat begins with what was chosen first, and of two at one distance the later one is used.
-    assert_eq!((knowledge.chosen(&[0, 1], "a"), of(&knowledge, 150.0)), (Some(near), Some(far)));
+    // Of two at one distance the later one is used.
     let later = at(8, 33.0);
     knowledge.choose(&[0, 1], "a", later);
-    assert_eq!((knowledge.chosen(&[0, 1], "a"), of(&knowledge, 30.0)), (Some(near), Some(later)));
+    assert_eq!((knowledge.chosen(&[0, 1], "a"), of(&knowledge, 30.0)), (&[near, far, later][..], Some(later)));
     assert_eq!((knowledge.chosen_at(&[1, 0], "a", 30.0), knowledge.chosen_at(&[0, 1], "b", 30.0)), (None, None));
 }
 
@@ -391,7 +436,7 @@ fn joining(search: &Search, open: &[(usize, Change)], short: bool) -> Vec<(usize
 #[test]
 fn the_variants_of_promising_arms_join_the_best_one_first() {
     let mut search = Search::new();
-    (0..4).for_each(|_| search.add());
+    (0..4).for_each(|_| search.add(ArmPace::Paced));
     let turn = |races| Turn { iterations: 1000, races, variety: 0.0, seconds: 1.0, level: 0 };
     let seen = |search: &mut Search, turns: &[(usize, u64)]| {
         turns.iter().for_each(|&(arm, races)| search.seen(arm, turn(races)));
@@ -410,7 +455,7 @@ fn the_variants_of_promising_arms_join_the_best_one_first() {
     assert_eq!(first(&search, &open[..4], true), Some(1), "there is no time to wait");
     seen(&mut search, &[(0, 1600), (3, 1100), (1, 2500)]);
     assert_eq!(first(&search, &open[..4], false), Some(1));
-    search.add_variant(1, OFF);
+    search.add_variant(ArmPace::Paced, 1, OFF);
     open.remove(1);
     assert_eq!(first(&search, &open, true), None, "the variant was not tried");
     seen(&mut search, &[(4, 2600), (4, 2600)]);
@@ -429,20 +474,20 @@ fn the_variants_of_promising_arms_join_the_best_one_first() {
 #[test]
 fn the_best_of_all_is_varied_twice() {
     let mut search = Search::new();
-    search.add();
+    search.add(ArmPace::Paced);
     search.seen(0, turn(1000));
     search.seen(0, turn(1000));
     assert_eq!(joining(&search, &[(0, LONGER), (0, OFF)], false), [(0, LONGER), (0, OFF)]);
     for races in [4000, 3000] {
-        search.add_variant(0, LONGER);
+        search.add_variant(ArmPace::Paced, 0, LONGER);
         (0..2).for_each(|_| search.seen(search.arms() - 1, turn(races)));
     }
     assert_eq!(joining(&search, &[(1, OFF), (2, OFF)], false), [(1, OFF)]);
-    search.add_variant(1, OFF);
+    search.add_variant(ArmPace::Paced, 1, OFF);
     (0..2).for_each(|_| search.seen(3, turn(9000)));
     assert_eq!(joining(&search, &[(1, LONGER), (2, LONGER), (3, LONGER)], false), []);
     // An arm that is no variant is compared with others that are none.
-    search.add();
+    search.add(ArmPace::Paced);
     (0..2).for_each(|_| search.seen(4, turn(600)));
     assert_eq!(joining(&search, &[(3, OFF), (4, OFF)], false), [(4, OFF)]);
 }
@@ -451,17 +496,17 @@ fn the_best_of_all_is_varied_twice() {
 #[test]
 fn a_longer_period_is_tried_of_every_arm_where_more_of_the_iterations_can_race() {
     let mut search = Search::new();
-    (0..2).for_each(|_| search.add());
+    (0..2).for_each(|_| search.add(ArmPace::Paced));
     assert_eq!(joining(&search, &[(0, LONGER)], false), [], "nothing is known of it");
     // The last turn counts, because the first one still looks for its skews.
     [(0, 100), (0, 4999), (1, 100), (1, 5000)].into_iter().for_each(|(arm, races)| search.seen(arm, turn(races)));
     assert_eq!([0, 1].map(|arm| joining(&search, &[(arm, LONGER)], false).len()), [1, 0]);
     // What did one arm no good may do it to another.
-    search.add_variant(0, LONGER);
+    search.add_variant(ArmPace::Paced, 0, LONGER);
     (0..2).for_each(|_| search.seen(2, turn(1)));
     assert_eq!(joining(&search, &[(0, LONGER)], false), [(0, LONGER)]);
     // An arm that is not promising has its turn after the others, if there is time, and no other variant.
-    search.add();
+    search.add(ArmPace::Paced);
     search.seen(3, turn(7));
     let open = [(0, LONGER), (3, LONGER), (3, OFF)];
     assert_eq!(joining(&search, &open, false), open[..1]);
@@ -469,7 +514,7 @@ fn a_longer_period_is_tried_of_every_arm_where_more_of_the_iterations_can_race()
     assert_eq!(joining(&search, &open[1..], true), []);
     // Without races the measurement does not keep a longer period.
     let mut quiet = Search::new();
-    quiet.add();
+    quiet.add(ArmPace::Paced);
     quiet.seen(0, turn(ENOUGH - 1));
     assert_eq!(joining(&quiet, &[(0, LONGER), (0, OFF)], true), [(0, OFF)]);
 }
@@ -477,15 +522,15 @@ fn a_longer_period_is_tried_of_every_arm_where_more_of_the_iterations_can_race()
 #[test]
 fn a_prefetch_that_did_no_good_is_tried_on_other_arms_once_it_does() {
     let mut search = Search::new();
-    (0..4).for_each(|_| search.add());
+    (0..4).for_each(|_| search.add(ArmPace::Paced));
     [1000, 1000, 1000, 1500].into_iter().enumerate().for_each(|(arm, races)| search.seen(arm, turn(races)));
     let joins = |search: &Search, arm| !search.joining(&[(arm, OFF)], true).is_empty();
     assert!(joins(&search, 0), "it was not tried");
-    search.add_variant(0, OFF);
+    search.add_variant(ArmPace::Paced, 0, OFF);
     assert!(!joins(&search, 1), "it had no turn");
     search.seen(4, turn(900));
     assert!(!joins(&search, 1));
-    search.add_variant(1, OFF);
+    search.add_variant(ArmPace::Paced, 1, OFF);
     search.seen(5, turn(1100));
     assert!(joins(&search, 2));
     // Its first turn does not count if it has another.
@@ -499,18 +544,18 @@ fn a_prefetch_that_did_no_good_is_tried_on_other_arms_once_it_does() {
 #[test]
 fn the_best_of_all_is_varied_whatever_did_no_good_elsewhere() {
     let mut search = Search::new();
-    (0..3).for_each(|_| search.add());
-    search.add_variant(0, OFF);
+    (0..3).for_each(|_| search.add(ArmPace::Paced));
+    search.add_variant(ArmPace::Paced, 0, OFF);
     for (arm, races) in [(0, 1000), (1, 1500), (2, 1400), (3, 900)] {
         search.seen(arm, turn(races));
     }
     let joins = |search: &Search, arm| !search.joining(&[(arm, OFF)], true).is_empty();
     assert_eq!([1, 2].map(|arm| joins(&search, arm)), [true, false]);
     // So is a variant, and what does it good is no reason to try it on other arms.
-    search.add_variant(1, LONGER);
+    search.add_variant(ArmPace::Paced, 1, LONGER);
     search.seen(4, turn(3000));
     assert_eq!([1, 2, 4].map(|arm| joins(&search, arm)), [true, false, true]);
-    search.add_variant(4, OFF);
+    search.add_variant(ArmPace::Paced, 4, OFF);
     search.seen(5, turn(4000));
     assert_eq!([1, 2].map(|arm| joins(&search, arm)), [true, false]);
 }
@@ -520,8 +565,8 @@ fn the_best_of_all_is_varied_whatever_did_no_good_elsewhere() {
 fn the_order_in_which_variants_joined_does_not_choose() {
     let chosen = |joined: [(usize, Change); 3]| {
         let mut search = Search::new();
-        (0..2).for_each(|_| search.add());
-        joined.iter().for_each(|&(of, change)| search.add_variant(of, change));
+        (0..2).for_each(|_| search.add(ArmPace::Paced));
+        joined.iter().for_each(|&(of, change)| search.add_variant(ArmPace::Paced, of, change));
         for arm in 0..5 {
             (0..4).for_each(|_| search.seen(arm, turn(if arm < 2 { 1000 } else { 4000 })));
         }
@@ -534,10 +579,10 @@ fn the_order_in_which_variants_joined_does_not_choose() {
     // The place of a variant of a variant is that of its settings, whichever change came first.
     for [of_variant, other] in [[OFF, LONGER], [LONGER, OFF]] {
         let mut search = Search::new();
-        search.add();
-        search.add_variant(0, other);
-        search.add_variant(1, of_variant);
-        search.add_variant(0, of_variant);
+        search.add(ArmPace::Paced);
+        search.add_variant(ArmPace::Paced, 0, other);
+        search.add_variant(ArmPace::Paced, 1, of_variant);
+        search.add_variant(ArmPace::Paced, 0, of_variant);
         for (arm, races) in [(0, 1000), (1, 4000), (2, 4000), (3, 4000)] {
             (0..4).for_each(|_| search.seen(arm, turn(races)));
         }
@@ -546,9 +591,9 @@ fn the_order_in_which_variants_joined_does_not_choose() {
     }
     // A variant that is the best of all is not left for one that comes before it.
     let mut search = Search::new();
-    search.add();
-    search.add_variant(0, LONGER);
-    search.add_variant(0, OFF);
+    search.add(ArmPace::Paced);
+    search.add_variant(ArmPace::Paced, 0, LONGER);
+    search.add_variant(ArmPace::Paced, 0, OFF);
     for (arm, races) in [(0, 1000), (1, 8000), (2, 5000)] {
         (0..4).for_each(|_| search.seen(arm, turn(races)));
     }
@@ -563,7 +608,7 @@ fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
         let rates = [1.0e6, 1.4e6, 1.0e5, 2.0e5, 2.5e6, 0.7e6, 1.5e5, 2.0e5];
         let (mut kinds, mut varied) = (vec![0, 1, 2, 3], Vec::new());
         let mut search = Search::new();
-        kinds.iter().for_each(|_| search.add());
+        kinds.iter().for_each(|_| search.add(ArmPace::Paced));
         let mut machine = Machine { rates: &rates, random: fastrand::Rng::with_seed(seed) };
         for at in 0..30 {
             let open: Vec<_> =
@@ -571,7 +616,7 @@ fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
             for joins in search.joining(&open, at >= 15) {
                 let arm = open[joins].0;
                 varied.push(arm);
-                search.add_variant(arm, LONGER);
+                search.add_variant(ArmPace::Paced, arm, LONGER);
                 kinds.push(4 + kinds[arm] % 4);
             }
             let arm = search.next().unwrap();
@@ -587,24 +632,24 @@ fn the_best_variant_is_found_whichever_arm_it_belongs_to() {
 #[test]
 fn contenders_are_those_near_the_best_where_races_decide() {
     let mut search = Search::new();
-    (0..5).for_each(|_| search.add());
+    (0..5).for_each(|_| search.add(ArmPace::Paced));
     assert!(search.contenders(0).is_empty());
     for (arm, races) in [(0, 1000), (1, 590), (2, 610), (3, 900), (4, 0)] {
         (0..2).for_each(|_| search.seen(arm, turn(races)));
     }
     assert_eq!((search.contenders(0), search.contenders(1).len()), (vec![0, 3, 2], 0));
     let mut quiet = Search::new();
-    quiet.add();
+    quiet.add(ArmPace::Paced);
     quiet.seen(0, Turn { variety: 9.0, ..turn(0) });
     assert!(quiet.contenders(0).is_empty());
     // Variants come behind the arms that they vary, whatever their number.
-    search.add_variant(0, OFF);
+    search.add_variant(ArmPace::Paced, 0, OFF);
     assert_eq!(search.winner(&[(5, 101.0), (3, 100.0), (2, 85.0), (1, 83.0)]), Some(2));
     assert_eq!(
         (search.winner(&[(5, 101.0), (2, 50.0)]), search.winner(&[(2, 0.0)]), search.winner(&[])),
         (Some(5), None, None)
     );
     // A measurement finds its period, so a stretch has no place in the order.
-    search.add_variant(0, LONGER);
+    search.add_variant(ArmPace::Paced, 0, LONGER);
     assert_eq!(search.winner(&[(5, 100.0), (6, 100.0)]), Some(6));
 }

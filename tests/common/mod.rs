@@ -131,16 +131,22 @@ pub fn wakerace() -> Command {
     let binary = env!("CARGO_BIN_EXE_wakerace");
     let runner = std::env::var_os("WAKERACE_RUNNER");
     let mut command = Command::new(runner.as_deref().unwrap_or(binary.as_ref()));
-    // The width of the caller's terminal changes tables.
+    // The width of the caller's terminal changes tables, and what was found before changes runs. Nothing can be below a file.
     command.env_remove("COLUMNS");
+    for variable in ["XDG_CACHE_HOME", "XDG_CONFIG_HOME"] {
+        command.env(variable, concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml/none"));
+    }
     command.args(runner.is_some().then_some(binary));
     command
 }
 
-/// The same, with `folder` as its current folder.
+/// The same, with `folder` as its current folder. What it keeps is there too.
 pub fn wakerace_in(folder: &Path) -> Command {
     let mut command = wakerace();
-    command.current_dir(folder);
+    command
+        .current_dir(folder)
+        .env("XDG_CACHE_HOME", folder.join(".cache"))
+        .env("XDG_CONFIG_HOME", folder.join(".config"));
     command
 }
 

@@ -79,8 +79,8 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub(super) measure: MeasureArgs,
-    /// Use the settings of this profile of `wakerace tune`; `none`: use no profile [default: this host's
-    /// profile, if it exists]
+    /// Use the settings of this profile of `wakerace tune`; `none`: use no settings that were found before, and search
+    /// anew [default: this host's profile, if it exists, and what earlier runs found]
     #[arg(long, value_name = "FILE")]
     pub(super) profile: Option<String>,
     /// Nice value of the threads; a negative value reduces disturbance by other processes, 0 is the usual
@@ -116,8 +116,8 @@ pub struct RunArgs {
 
 /// Options for how instances are run.
 ///
-/// `wakerace tune` searches most of these settings. If one of these options is given, the host's profile is
-/// not used. Every option that changes how something is measured belongs here.
+/// `wakerace tune` and the searches of runs find most of these settings. If one of these options is given, the host's profile and what
+/// earlier runs found are not used. Every option that changes how something is measured belongs here.
 #[derive(Debug, Args)]
 #[group(id = MEASURE)]
 pub(super) struct MeasureArgs {

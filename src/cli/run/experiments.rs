@@ -1,4 +1,4 @@
-//! Makes the experiments of `wakerace run` from its options, the host and its profile.
+//! Makes the experiments of `wakerace run` from its options, the host, its profile and its kept settings.
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::args::{PaceArg, RunArgs};
 use super::clock::{period_is_kept, refuse_unfit, within_a_second};
+use super::kept;
 use crate::arch::Arch;
 use crate::catalogue::Scenario;
 use crate::cli::settings;
@@ -15,7 +16,8 @@ use crate::error::{Error, Result};
 use crate::experiment::{Choice, Common, Experiment, PaceChoice, Searching};
 use crate::harness::Limits;
 use crate::layout::LayoutKind;
-use crate::machine::{Class, Edges, Host, Placement};
+use crate::machine::{Class, Clock, Edges, Host, Placement};
+use crate::profile::kept::{Kept, KeptSettings};
 use crate::profile::{self, Tuned, TuningProfile};
 use crate::search::{Allowed, Chosen, Knowledge};
 use crate::units::Ticks;
@@ -44,14 +46,20 @@ pub(super) fn experiments<'a>(
     within_a_second(args, &clock, args.skews())?;
     let simulated = args.measure.clock_step.map(|step| clock.nanos(step.ticks(&clock)));
     let edges = Edges::of(&clock, simulated);
-    let chooser = Chooser { args, host, edges, unfit, profile: profile(args, host)?, knowledge: Arc::default() };
+    let limits = limits(args, planned);
+    let (profile, kept) = (profile(args, host)?, kept::read(args, host));
+    let chooser = Chooser { args, host, edges, unfit, profile, kept, knowledge: Arc::default() };
+    if let Some(kept) = &chooser.kept {
+        let mut knowledge = chooser.knowledge.lock().expect("no thread panics while holding this lock");
+        kept::recall(kept, chooser.units(), &mut knowledge)?;
+    }
     let common = Common {
         target,
         clock,
         edges,
         line: host.false_sharing_bytes,
         seed: args.seed,
-        limits: limits(args, planned),
+        limits,
         nice: args.nice,
         event: arch.line_fills(&host.cpu_ids),
         window: args.measure.window.is_some(),
@@ -59,7 +67,7 @@ pub(super) fn experiments<'a>(
     };
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
-        let choice = chooser.choice(scenario, placement)?;
+        let choice = chooser.choice(scenario, placement, &limits)?;
         let expectation = verdict::expectation(scenario, arch, target.choices())?;
         if let Some(note) = &expectation.note {
             terminal::err(&format!("{note}; the verdict is taken from the test's header\n"));
@@ -105,19 +113,27 @@ struct Chooser<'a> {
     /// Why the clock is not fit to pace by, if it is not.
     unfit: Option<&'a str>,
     profile: Option<TuningProfile>,
+    /// What earlier runs found.
+    kept: Option<KeptSettings>,
     /// What the searches of this run have found.
     knowledge: Arc<Mutex<Knowledge>>,
 }
 
 impl Chooser<'_> {
-    /// The settings of the profile, if it has a test's and they fit; otherwise those of the options.
-    fn choice(&self, scenario: &Scenario, placement: &Placement) -> Result<Choice> {
+    /// The clock by which instances are paced.
+    fn units(&self) -> Clock {
+        let clock = self.host.clock_measured;
+        self.edges.map_or(clock, |edges| edges.units(clock))
+    }
+
+    /// The settings of the profile, if it has a test's and they fit, or else those that earlier runs found; otherwise those of the
+    /// options.
+    fn choice(&self, scenario: &Scenario, placement: &Placement, limits: &Limits) -> Result<Choice> {
         let measure = &self.args.measure;
         // Threads that share a CPU never run at the same time.
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = self.pace(single);
-        let clock = self.host.clock_measured;
-        let units = self.edges.map_or(clock, |edges| edges.units(clock));
+        let units = self.units();
         if let PaceChoice::Paced { period, .. } = &pace {
             period_is_kept(self.args, &units, *period)?;
         }
@@ -136,18 +152,21 @@ impl Chooser<'_> {
         let mut profile = None;
         if let Some(latest) = tuned.first() {
             let (Some(chosen), Some(searching)) = (chosen, &mut searching) else { return settings::tuned(latest) };
-            // As if a search of this run had chosen them. Where the CPUs are at another distance, it searches.
-            let mut knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
-            for chosen in chosen {
+            for chosen in &chosen {
                 // `tune` tries more layouts.
                 let layouts = &mut searching.allowed.layouts;
                 if !layouts.contains(&chosen.arm.layout) {
                     layouts.push(chosen.arm.layout);
                 }
-                knowledge.choose(&placement.cpus, &scenario.sha256, chosen);
             }
-            drop(knowledge);
+            self.give(scenario, placement, &chosen);
             profile = Some(settings::name(latest));
+        } else if let (Some(kept), Some(searching)) = (&self.kept, &searching) {
+            let spared = |kept: &&Kept| searching.seconds(limits).is_none_or(|seconds| kept.spares(seconds));
+            let kept: Vec<&Kept> = kept.find(&scenario.sha256, &placement.cpus).filter(spared).collect();
+            let chosen = kept.iter().map(|kept| settings::of_kept(kept, units)).collect::<Result<Vec<Chosen>>>()?;
+            self.give(scenario, placement, &chosen);
+            profile = kept.first().map(|kept| settings::name_of_kept(kept));
         }
         Ok(Choice {
             pace,
@@ -159,6 +178,14 @@ impl Chooser<'_> {
             profile,
             searching,
         })
+    }
+
+    /// Notes what was chosen for a test before this run. Where the CPUs are at another distance, it searches.
+    fn give(&self, scenario: &Scenario, placement: &Placement, chosen: &[Chosen]) {
+        let mut knowledge = self.knowledge.lock().expect("no thread panics while holding this lock");
+        for chosen in chosen {
+            knowledge.give(&placement.cpus, &scenario.sha256, *chosen);
+        }
     }
 
     /// How the settings that no option gives are searched. Nothing is searched for threads that never run at the same time, and

@@ -1,13 +1,14 @@
 //! `wakerace run`: runs scenarios on this host, with controls, and prints the table.
 //!
 //! `args` has the options and checks them. `placements` says what runs where, on the `kinds` of core that were asked for;
-//! `clock` checks the options against the host's clock, `experiments` makes the experiments. `rounds` runs them, and
+//! `clock` checks the options against the host's clock, `experiments` makes the experiments, and `kept` has what earlier runs found. `rounds` runs them, and
 //! `words` has the lines that are printed beside the table. `dry_run` only says what would run.
 
 mod args;
 mod clock;
 mod dry_run;
 mod experiments;
+mod kept;
 mod kinds;
 mod placements;
 mod rounds;
@@ -73,6 +74,7 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     let failures = unreadable.into_iter().collect();
     let mut session = Session { record, failures, begun, bench: Bench::default(), lost: String::new() };
     session.run(args, &rounds, &interrupt, &mut output);
+    kept::keep(args, &session.record, &experiments);
 
     // The summary has them too, and -q leaves it out.
     let mut shown = String::new();

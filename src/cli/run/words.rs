@@ -21,7 +21,7 @@ pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], rounds: &[Rou
     let tuned = experiments.iter().filter(|experiment| experiment.choice.profile.is_some()).count();
     let tuned = if tuned > 0 {
         let use_ = if tuned == 1 { "run uses" } else { "runs use" };
-        format!("{tuned} {use_} settings of this host's profile; --profile none turns this off\n")
+        format!("{tuned} {use_} settings that `tune` or earlier runs found; --profile none searches anew\n")
     } else {
         String::new()
     };

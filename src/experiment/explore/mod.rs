@@ -73,17 +73,23 @@ pub(super) fn explore<'a>(
     let knowledge = || searching.knowledge.lock().expect("no thread panics while holding this lock");
     let test = &base.scenario.sha256;
     let before = match moved {
-        None => knowledge().chosen(cpus, test),
+        None => beginning((base, &searching), measured, (memory, interrupt))?,
         Some(Moved { ns, .. }) => knowledge().chosen_at(cpus, test, ns),
+    };
+    let begins = |explored: Explored<'a>| {
+        if moved.is_none() {
+            knowledge().begin(cpus, test, explored.chosen);
+        }
+        explored
     };
     let allowed = match moved {
         // One curve of one code.
         Some(Moved { arm, .. }) if base.common.window => searching.allowed.with_code_of(arm),
         _ => searching.allowed.clone(),
     };
-    // A profile may be of a time when the counters of these CPUs allowed paced starts.
+    // What was given may be of a time when the counters of these CPUs allowed paced starts.
     if let Some(chosen) = before.filter(|chosen| allowed.has_code_of(chosen.arm)) {
-        return Ok(Some(Explored { experiment: with_chosen(base, chosen)?, chosen, record: None }));
+        return Ok(Some(begins(Explored { experiment: with_chosen(base, chosen)?, chosen, record: None })));
     }
     let Some(time) = searching.time(&base.common.limits, moved.map(|moved| moved.time)) else { return Ok(None) };
     let mut explorer = Explorer::new((base, measured), allowed, (memory, interrupt), time)?;
@@ -105,7 +111,34 @@ pub(super) fn explore<'a>(
         let now = Instant::now();
         Ok(now - std::mem::replace(&mut before, now))
     };
-    explorer.search(&searching.knowledge, play).map(Some)
+    explorer.search(&searching.knowledge, play).map(begins).map(Some)
+}
+
+/// What a run begins with, if it is known: what the run of the same test before it began with, or else what was given for the distance
+/// at which the CPUs are now.
+fn beginning(
+    (base, searching): (&Experiment<'_>, &Searching),
+    measured: &Measured<'_>,
+    (memory, interrupt): (&mut Memory, &AtomicBool),
+) -> Result<Option<Chosen>> {
+    let (cpus, test) = (&base.placement.cpus, &base.scenario.sha256);
+    let knowledge = || searching.knowledge.lock().expect("no thread panics while holding this lock");
+    let begun = knowledge().begun(cpus, test);
+    let can_run = |chosen: &&Chosen| searching.allowed.has_code_of(chosen.arm);
+    let Some(latest) = begun.or_else(|| knowledge().given(cpus, test).iter().find(can_run).copied()) else {
+        return Ok(None);
+    };
+    // A run too short for a search is too short for a look.
+    let short = searching.time(&base.common.limits, None).is_none();
+    if begun.is_some() || short || latest.distance_ns.is_none() {
+        return Ok(Some(latest));
+    }
+    let experiment = with_chosen(base, latest)?;
+    let mut tuned = Tuned::begin(period(latest.period_ticks));
+    let plan = turn_plan((&experiment, latest.arm), &mut tuned, measured, 0);
+    let look = under_stress(&experiment, (job(&experiment), memory), &plan, interrupt, &mut |_| ())?;
+    let Some(Nanos(ns)) = look.distances.and_then(|distances| distances.last) else { return Ok(Some(latest)) };
+    Ok(knowledge().chosen_at(cpus, test, ns))
 }
 
 /// What the search does next.
@@ -253,8 +286,8 @@ impl<'e, 'a> Explorer<'e, 'a> {
     /// Adds an arm. `of` is the candidate whose variant it is.
     fn add(&mut self, arm: Arm, of: Option<(usize, Change)>) -> Result<()> {
         match of {
-            Some((of, change)) => self.search.add_variant(of, change),
-            None => self.search.add(),
+            Some((of, change)) => self.search.add_variant(arm.pace, of, change),
+            None => self.search.add(arm.pace),
         }
         self.candidates.push(Candidate {
             arm,

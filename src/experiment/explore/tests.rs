@@ -129,7 +129,7 @@ fn settings_whose_code_is_not_allowed_are_not_taken() {
         searching.allowed.layouts.retain(|&layout| dense || layout == LayoutKind::Padded);
         let base = experiment(&SB, time(500), &searching);
         let chosen = Chosen { arm, period_ticks: 1000.0, reach: 1, distance_ns: None };
-        searching.knowledge.lock().unwrap().choose(&base.placement.cpus, &SB.sha256, chosen);
+        searching.knowledge.lock().unwrap().give(&base.placement.cpus, &SB.sha256, chosen);
         let result = run(&base, &AtomicBool::new(false), |_| ()).unwrap().result;
         let is_taken = (result.pace.group, result.layout.kind.as_str(), result.search.is_none()) == (16, "dense", true);
         assert_eq!(is_taken, paced && dense, "{free} {paced} {dense}");
@@ -206,7 +206,7 @@ fn each_distance_has_its_settings() {
             (record.distance_ns, record.chosen),
             (explored.chosen.distance_ns, at(explored.chosen.arm).unwrap())
         );
-        assert_eq!(knowledge.chosen(&base.placement.cpus, &SB.sha256), Some(explored.chosen));
+        assert_eq!(knowledge.chosen(&base.placement.cpus, &SB.sha256).first(), Some(&explored.chosen));
         let left = explored.experiment.common.limits.duration.unwrap();
         (at(explored.chosen.arm).unwrap(), explored.chosen.distance_ns.map(f64::round), known, left)
     };
@@ -597,10 +597,42 @@ fn a_repeat_reaches_as_far_as_the_search_did() {
     let searching = searching();
     let base = experiment(&SB, time(500), &searching);
     let chosen = Chosen { arm: Arm::FIRST, period_ticks: 100.0, reach: 4, distance_ns: None };
-    searching.knowledge.lock().unwrap().choose(&base.placement.cpus, &SB.sha256, chosen);
+    searching.knowledge.lock().unwrap().begin(&base.placement.cpus, &SB.sha256, chosen);
     let flag = AtomicBool::new(false);
     let again = explore(&base, None, &MEASURED, (&mut Memory::default(), &flag), &mut |_| ()).unwrap().unwrap();
     assert_eq!((again.experiment.reach, again.chosen, again.record), (4, chosen, None));
+}
+
+/// What was given for a distance at which the CPUs are not is no beginning; a look tells. A run that is too short for a look has it
+/// all the same.
+#[test]
+fn a_run_begins_with_what_was_given_for_the_distance_at_hand() {
+    let of = |limits, given: &[Chosen]| {
+        let searching = searching();
+        let base = experiment(&SB, limits, &searching);
+        for chosen in given {
+            searching.knowledge.lock().unwrap().give(&base.placement.cpus, &SB.sha256, *chosen);
+        }
+        let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
+        let explored = explore(&base, None, &MEASURED, (&mut memory, &flag), &mut |_| ()).unwrap();
+        explored.map(|explored| {
+            let begun = searching.knowledge.lock().unwrap().begun(&base.placement.cpus, &SB.sha256);
+            assert_eq!(begun, Some(explored.chosen));
+            (explored.chosen, explored.record.is_some())
+        })
+    };
+    let at =
+        |ns, group| Chosen { arm: Arm { group, ..Arm::FIRST }, period_ticks: 1000.0, reach: 1, distance_ns: Some(ns) };
+    let (found, searched) = of(time(500), &[]).unwrap();
+    assert!(searched);
+    // With one CPU no distance is measured.
+    let Some(here) = found.distance_ns else { return };
+    let (elsewhere, known) = (at(9000.0, 3), at(here, 5));
+    let (found, searched) = of(time(500), &[elsewhere, known]).unwrap();
+    // The CPUs may have moved meanwhile.
+    assert_eq!(found == known, !searched);
+    assert!(found != elsewhere && of(time(500), &[elsewhere]).unwrap().1);
+    assert_eq!(of(time(100), &[elsewhere, known]), Some((elsewhere, false)));
 }
 
 #[test]

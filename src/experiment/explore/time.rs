@@ -46,6 +46,11 @@ impl Searching {
         time.filter(|time| time.here >= LEAST_TURNS * TURN)
     }
 
+    /// The time for the search of a run with these limits at one distance, in seconds; `None` if there is none.
+    pub fn seconds(&self, limits: &Limits) -> Option<f64> {
+        self.time(limits, None).map(|time| time.here.as_secs_f64())
+    }
+
     /// Whether the chosen settings stay where the CPUs move to another distance. Those of a search with a budget are for a profile. A
     /// goal is about one run, and other limits may be near.
     pub(in super::super) fn stays(&self, limits: &Limits) -> bool {

@@ -1,5 +1,7 @@
-//! Profiles: the settings that `wakerace tune` found for this host, per test and placement class. Kept between
-//! runs.
+//! Settings that outlive a run. Profiles are those that `wakerace tune` found for this host, per test and placement class.
+//! [`kept`] are those that the searches of `wakerace run` found.
+
+pub mod kept;
 
 use std::path::{Path, PathBuf};
 
@@ -86,11 +88,12 @@ pub struct Tuned {
     pub kinds: Vec<String>,
     /// The best settings.
     pub settings: Settings,
-    /// The distance between the CPUs that they are for, in nanoseconds. Absent for the default settings, if none was measured, and in
-    /// profiles from before the field: then they are for any distance.
+    /// The distance between the CPUs that they are for, in nanoseconds. Absent if none was measured, and in profiles from before the
+    /// field: then they are for any distance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance_ns: Option<f64>,
-    /// The period at which the search left them, in nanoseconds. Absent if they run free, and as `distance_ns`.
+    /// The period at which the search left them, in nanoseconds. Absent if they run free, if they are the default ones, and as
+    /// `distance_ns`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ns: Option<f64>,
     /// The factor of the width of the sweep of skews. Absent as `distance_ns`.
@@ -124,8 +127,13 @@ pub fn name(host: &Host) -> String {
 /// Where a host's profile is kept: `$XDG_CONFIG_HOME/wakerace/NAME.json`, or below `~/.config`. `None` without
 /// a home directory.
 pub fn default_path(host: &Host) -> Option<PathBuf> {
+    in_home("XDG_CONFIG_HOME", ".config", host)
+}
+
+/// The path of a host's file below the folder that a variable names, or else below one in the home directory.
+fn in_home(variable: &str, folder: &str, host: &Host) -> Option<PathBuf> {
     let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CONFIG_HOME").or_else(|| Some(absolute("HOME")?.join(".config")))?;
+    let base = absolute(variable).or_else(|| Some(absolute("HOME")?.join(folder)))?;
     Some(base.join("wakerace").join(format!("{}.json", name(host))))
 }
 
