@@ -8,7 +8,7 @@ use super::cpus::{by_cpu, columns, cpu, letter, told_apart};
 use super::fit::Cells;
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
-use super::{csv, power, sums};
+use super::{csv, distances, power, sums};
 use crate::error::Result;
 use crate::machine::{Class, Host, class_and_kinds};
 use crate::record::{Record, ScenarioResult};
@@ -41,6 +41,8 @@ struct Entry {
     /// The runs whose counts are added up.
     runs: usize,
     rate: Rate,
+    /// Whether the CPUs of one of the runs moved: then the rate is that of a mixture of distances.
+    mixed: bool,
     /// The rate divided by that of the group's first line; `None` on that line, and if neither has a race.
     ratio: Option<Ratio>,
     /// How the machine code differs from that of the first line. Other architectures always have other code; it counts as the
@@ -165,6 +167,7 @@ impl Matrix {
                     entry.ratio.map_or(String::new(), |ratio| ratio.assumed.to_string()),
                     entry.ratio.map_or("", |ratio| differs(ratio.verdict(&entry.code))).to_owned(),
                     (entry.code != Code::Same).to_string(),
+                    entry.mixed.to_string(),
                 ]);
             }
         }
@@ -190,7 +193,8 @@ impl Matrix {
                     once(&group.class),
                     format!("{} {}", side.letter, side.short),
                     entry.runs.to_string(),
-                    rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval()),
+                    rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval())
+                        + if entry.mixed { " *" } else { "" },
                     ratio,
                     differs + &entry.code.words(),
                 ]);
@@ -215,12 +219,18 @@ impl Matrix {
                 all.len() / MANY
             ));
         }
+        if self.groups.iter().flat_map(|group| &group.entries).any(|entry| entry.mixed) {
+            text.push_str(
+                "* The CPUs were at several distances, so this rate says how long they were at each. Two records are compared at the same \
+                 distance: `wakerace compare a.json b.json`.\n",
+            );
+        }
         text + &self.left_out + &footnote(&all) + &self.power
     }
 }
 
 const HEADINGS: [&str; 7] = ["scenario", "class", "line", "runs", "rate [95 %]", "ratio [95 %]", "differs"];
-const COLUMNS: [&str; 16] = [
+const COLUMNS: [&str; 17] = [
     "scenario",
     "class",
     "line",
@@ -237,7 +247,9 @@ const COLUMNS: [&str; 16] = [
     "between_runs_assumed",
     "differs",
     "different_code",
+    "several_distances",
 ];
+
 /// The verdict as a value of the CSV.
 fn differs(verdict: Verdict) -> &'static str {
     match verdict {
@@ -387,6 +399,7 @@ fn group(key: &Key<'_>, found: &[Found<'_>], sides: &[Side], records: &[Record])
             side: number,
             runs,
             rate,
+            mixed: of_side.iter().any(|(_, result)| !distances::several(result).is_empty()),
             ratio: entries.first().and_then(|first: &Entry| ratio(first.rate, rate)),
             code,
         });
@@ -426,7 +439,7 @@ fn pooled(found: &[Found<'_>]) -> (Rate, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::shipped;
+    use crate::record::{DistancesRecord, shipped};
     use crate::stats::interval;
 
     /// A record of one test on CPUs 0 and 1 of a host with this CPU.
@@ -471,6 +484,29 @@ mod tests {
     }
 
     #[test]
+    fn a_rate_of_several_distances_is_marked() {
+        let mut records = [record("One", 300_000), record("Two", 100_000)];
+        let plain = matrix(&records, Line::Cpu).text(None);
+        assert!(!plain.contains('*'), "{plain}");
+        let stratum = |ns: f64| {
+            let value = serde_json::json!({
+                "ns": ns, "low_ns": ns, "high_ns": ns, "looks": 9, "elapsed_s": 0.1, "in_batches_s": 0.1,
+                "iterations": 500_000, "matches": null, "races": 50_000
+            });
+            serde_json::from_value(value).unwrap()
+        };
+        let strata = vec![stratum(30.0), stratum(180.0)];
+        records[1].results[0].distances = Some(DistancesRecord { looks: 18, strata, ..DistancesRecord::default() });
+        let found = matrix(&records, Line::Cpu);
+        let (text, csv) = (found.text(None), found.csv().unwrap());
+        let marked: Vec<&str> = text.lines().filter(|line| line.contains("] *")).collect();
+        assert!(marked.len() == 1 && marked[0].contains("B Two"), "{text}");
+        assert!(text.contains("* The CPUs were at several distances, so this rate says how long"), "{text}");
+        let last: Vec<&str> = csv.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+        assert_eq!(last, ["several_distances", "false", "true"]);
+    }
+
+    #[test]
     fn each_record_has_a_line_if_all_are_wanted() {
         let records = [record("One", 300_000), record("One", 100_000), record("Two", 0), record("Two", 300_000)];
         let all = matrix(&records, Line::Record);
@@ -482,11 +518,11 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("SB ")).count(), 1, "{text}");
         let csv = all.csv().unwrap();
         assert_eq!((csv.lines().count(), csv.lines().filter(|line| line.starts_with("SB,core,")).count()), (5, 4));
-        assert!(csv.lines().nth(2).unwrap().ends_with(",true,unknown,false"), "{csv}");
+        assert!(csv.lines().nth(2).unwrap().ends_with(",true,unknown,false,false"), "{csv}");
         let mut other = records.clone();
         other[1].results[0].code_sha256 = "0".repeat(64);
         let csv = matrix(&other, Line::Record).csv().unwrap();
-        let marks: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",true")).collect();
+        let marks: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",true,false")).collect();
         assert_eq!(marks, [false, true, false, false], "{csv}");
         let markdown = all.markdown();
         assert!(markdown.contains("| SB | core | A 0.json | 1 | 30.0 % ["), "{markdown}");
