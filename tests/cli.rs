@@ -274,7 +274,7 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
         command.arg("--profile").arg(&profile).args(more);
         command
     };
-    run(&[]).assert().success().stderr(contains("run uses settings that `tune` or earlier runs found"));
+    run(&[]).assert().success().stderr(contains("run may use settings that `tune` or earlier runs found"));
     let record = check_record(&path);
     assert!(record.results[0].pace.profile.as_ref().is_some_and(|profile| profile.starts_with("tuned on SB")));
     // A run begins with what `tune` has chosen, and searches only where the CPUs are at another distance.
@@ -337,7 +337,7 @@ fn what_a_search_found_is_kept_for_later_runs() {
         let output = command.assert().success().get_output().clone();
         let words = String::from_utf8(output.stderr).unwrap();
         let result = check_record(&path).results.swap_remove(0);
-        (result, words.contains("1 run uses settings that `tune` or earlier runs found"), words)
+        (result, words.contains("1 run may use settings that `tune` or earlier runs found"), words)
     };
     let kept = || -> Option<(PathBuf, wakerace::profile::kept::KeptSettings)> {
         let file = fs::read_dir(&cache).ok()?.next()?.unwrap().path();
@@ -354,11 +354,14 @@ fn what_a_search_found_is_kept_for_later_runs() {
     let (file, all) = kept().expect("what was found is kept");
     let found = &all.kept[0];
     assert_eq!((found.scenario.as_str(), &found.source_sha256), ("SB", &first.source_sha256));
-    assert_eq!((&found.cpus, found.searched_s), (&first.placement.cpus, 0.2));
+    // It had half of its time at this distance, or more.
+    assert!(found.cpus == first.placement.cpus && found.searched_s >= 0.1, "{found:?}");
     let distance = first.search.as_ref().unwrap().distance_ns;
     assert!(all.kept.iter().any(|kept| kept.distance_ns == distance && kept.settings.layout == first.layout.kind));
     let (second, used, words) = run(&[]);
-    assert!(used && second.pace.profile.as_ref().is_some_and(|name| name.starts_with("found on 2")), "{words}");
+    assert!(used, "{words}");
+    // A run that searched, because the CPUs are elsewhere, has nothing of the earlier one.
+    assert_eq!(second.pace.profile.as_deref(), second.search.is_none().then_some("found by an earlier run"));
     if second.search.is_none() {
         let begun = |kept: &&wakerace::profile::kept::Kept| kept.settings.layout == second.layout.kind;
         assert!(all.kept.iter().any(|kept| begun(&kept)), "{all:?}");
@@ -374,9 +377,13 @@ fn what_a_search_found_is_kept_for_later_runs() {
     short.write(&file).unwrap();
     let (long, used, _) = run(&[]);
     assert!(!used && long.search.is_some());
-    assert!(kept().unwrap().1.kept.iter().any(|kept| kept.searched_s == 0.2));
+    assert!(kept().unwrap().1.kept.iter().any(|kept| kept.searched_s >= 0.1));
+    // Neither a run of a number of instances nor one that ends early uses it.
+    for more in [&["-n", "20000"][..], &["--stop-after-races", "1000000000"]] {
+        assert!(!run(more).1, "{more:?}");
+    }
     // What cannot be read is named, and made again.
-    for (text, wrong) in [("{", ":1:1: no kept settings"), ("", "no kept settings")] {
+    for (text, wrong) in [("{", ":1:1: not a file of kept settings"), ("", "not a file of kept settings")] {
         fs::write(&file, text).unwrap();
         let (_, used, words) = run(&[]);
         assert!(!used && words.contains("what earlier runs found is not used: ") && words.contains(wrong), "{words}");
@@ -385,8 +392,12 @@ fn what_a_search_found_is_kept_for_later_runs() {
     let mut wrong = now.clone();
     wrong.kept[0].settings.layout = "round".to_owned();
     wrong.write(&file).unwrap();
-    let (_, used, words) = run(&[]);
-    assert!(!used && words.contains("what earlier runs found is not used: ") && words.contains("round"), "{words}");
+    // The settings of other tests stay, and those that cannot be used are replaced.
+    wrong.kept.push(wakerace::profile::kept::Kept { source_sha256: "0".repeat(64), ..now.kept[0].clone() });
+    wrong.write(&file).unwrap();
+    let (_, _, words) = run(&[]);
+    assert!(words.contains("what earlier runs found is not used: ") && words.contains("SB: unknown layout"), "{words}");
+    assert!(kept().unwrap().1.kept.iter().any(|kept| kept.source_sha256 == "0".repeat(64)));
     // Without a place for it, it is not kept, and the run is none the worse.
     fs::remove_dir_all(&cache).unwrap();
     fs::write(&cache, "").unwrap();

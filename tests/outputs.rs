@@ -66,6 +66,7 @@ fn shell(script: &str, command: &Command) -> Command {
     let mut shell = Command::new("sh");
     shell.args(["-c", script, "sh"]).arg(command.get_program()).args(command.get_args());
     shell.current_dir(command.get_current_dir().unwrap());
+    shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
     shell
 }
 
@@ -586,6 +587,7 @@ fn a_full_disk_and_a_mounted_file() {
     let inside = |script: &str, command: &Command| {
         let mut unshare = Command::new("unshare");
         unshare.args(["-m", "sh", "-ec", script, "sh"]).arg(command.get_program()).args(command.get_args());
+        unshare.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
         unshare.current_dir(folder.path()).output().unwrap()
     };
     let mut full = run(folder.path(), &["SB", "MP", "SB+mbs"]);

@@ -35,7 +35,7 @@ pub struct OutputArgs {
     pub label: Option<String>,
     /// Do not save the record and its page under results/
     #[arg(long)]
-    pub no_save: bool,
+    pub(super) no_save: bool,
 }
 
 fn parse_label(text: &str) -> std::result::Result<String, String> {

@@ -72,11 +72,6 @@ pub(super) fn name(tuned: &Tuned) -> String {
     format!("tuned on {} on {day}", tuned.mutant)
 }
 
-/// The name of kept settings: `found on 2026-11-28`.
-pub(super) fn name_of_kept(kept: &Kept) -> String {
-    format!("found on {}", kept.when.split('T').next().unwrap_or_default())
-}
-
 /// A profile's settings as what a search has chosen at a distance; `None` if they are for any distance. The period is in ticks of this clock.
 ///
 /// # Errors
@@ -90,9 +85,15 @@ pub(super) fn chosen(tuned: &Tuned, clock: Clock) -> Result<Option<Chosen>> {
 /// Kept settings as what a search has chosen. The period is in ticks of this clock.
 ///
 /// # Errors
-/// As [`chosen`].
+/// As [`chosen`], with the name of the test.
 pub(super) fn of_kept(kept: &Kept, clock: Clock) -> Result<Chosen> {
-    chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock)
+    let of_test = |error: Error| match error {
+        Error::Usage(words) => {
+            Error::Usage(format!("{}: {}", kept.scenario, words.strip_prefix("profile: ").unwrap_or(&words)))
+        }
+        other => other,
+    };
+    chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock).map_err(of_test)
 }
 
 fn chosen_at(

@@ -227,7 +227,7 @@ fn shapes(name: &str) -> Vec<String> {
 #[derive(Clone)]
 struct Best {
     found: tune::Found,
-    /// These settings as what a search has chosen. `None` if there was none.
+    /// These settings as what a search has chosen. `None` if there was no search.
     chosen: Option<Chosen>,
 }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LARGEST, Settings, name};
+use super::{Settings, name};
 use crate::error::{Error, Result};
-use crate::input::read_text;
+use crate::input::{Limit, read_text};
 use crate::machine::Host;
 use crate::stats::apart;
 use crate::{files, shown};
@@ -16,9 +16,12 @@ use crate::{files, shown};
 pub const SCHEMA: &str = "wakerace-kept/1";
 /// The version of this wakerace.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The most settings that a file keeps. The oldest go first. A hundred tests on five pairs of CPUs, at two distances.
+/// The most settings that a file keeps, such as those of a hundred tests on five pairs of CPUs at two distances. The oldest go first.
 const MOST: usize = 1000;
-/// A search replaces, and settings are used in place of, one of up to this many times as much time.
+/// Maximum size of the file. One of the settings takes about 700 bytes.
+const LARGEST: Limit = Limit { bytes: 4 * 1024 * 1024, why: "a file of kept settings is a JSON file of at most 1 MB" };
+/// Kept settings stand for a search that would take up to this many times as long as theirs, and are replaced by those of a search that
+/// took at least the inverse.
 const ALIKE: f64 = 2.0;
 
 /// The settings that a search has chosen for a test on some CPUs.
@@ -42,7 +45,7 @@ pub struct Kept {
     pub reach: u32,
     /// Whether the test raced, so that tests that do not are searched with what it profited from.
     pub races: bool,
-    /// The time of the search at a distance, in seconds.
+    /// The time that the search had at this distance, in seconds.
     pub searched_s: f64,
     /// The version of wakerace that searched. Another version may know better settings.
     pub wakerace: String,
@@ -79,25 +82,24 @@ impl KeptSettings {
         KeptSettings { schema: SCHEMA.to_owned(), host: name(host), kept: Vec::new() }
     }
 
-    /// Reads a file of kept settings. Those of other versions of wakerace are left out.
+    /// Reads a file of kept settings.
     ///
     /// # Errors
     /// If the file cannot be read, or if it is not one of this host's kept settings.
     pub fn read(path: &Path, host: &Host) -> Result<KeptSettings> {
         let shown = shown::path(path);
         let text = read_text(path, LARGEST)?;
-        let mut kept: KeptSettings = serde_json::from_str(&text).map_err(|error| {
-            Error::Usage(format!("{shown}:{}:{}: no kept settings: {error}", error.line(), error.column()))
+        let kept: KeptSettings = serde_json::from_str(&text).map_err(|error| {
+            Error::Usage(format!("{shown}:{}:{}: not a file of kept settings: {error}", error.line(), error.column()))
         })?;
-        if kept.schema != SCHEMA || kept.host != name(host) {
-            return Err(Error::Usage(format!(
-                "{shown}: '{}' for {}; expected '{SCHEMA}' for {}",
-                kept.schema,
-                kept.host,
-                name(host)
-            )));
+        if kept.schema != SCHEMA {
+            let known = format!("this wakerace reads {SCHEMA}");
+            return Err(Error::Usage(format!("{shown}: unknown schema '{}'; {known}", kept.schema)));
         }
-        kept.kept.retain(|kept| kept.wakerace == VERSION);
+        if kept.host != name(host) {
+            let (theirs, ours) = (&kept.host, name(host));
+            return Err(Error::Usage(format!("{shown}: these settings are for {theirs}, and this host is {ours}")));
+        }
         Ok(kept)
     }
 
@@ -113,7 +115,7 @@ impl KeptSettings {
     /// Keeps settings in place of earlier ones of the same test on the same CPUs at the same distance, unless those are the result of a much
     /// longer search. Whether it did.
     pub fn put(&mut self, new: Kept) -> bool {
-        let place = |kept: &Kept| (kept.source_sha256.clone(), kept.cpus.clone());
+        let place = |kept: &Kept| (kept.source_sha256.clone(), kept.cpus.clone(), kept.wakerace.clone());
         let elsewhere = |kept: &Kept| kept.distance_ns.zip(new.distance_ns).is_some_and(|(a, b)| apart(a, b));
         let replaces = |kept: &Kept| place(kept) == place(&new) && !elsewhere(kept);
         if self.kept.iter().any(|kept| replaces(kept) && !new.spares(kept.searched_s)) {
@@ -126,9 +128,14 @@ impl KeptSettings {
         true
     }
 
-    /// What is kept of a test on some CPUs, each at another distance, the latest first.
+    /// What this version of wakerace kept, the latest first.
+    pub fn own(&self) -> impl Iterator<Item = &Kept> {
+        self.kept.iter().rev().filter(|kept| kept.wakerace == VERSION)
+    }
+
+    /// The same of a test on some CPUs, each at another distance.
     pub fn find(&self, source_sha256: &str, cpus: &[usize]) -> impl Iterator<Item = &Kept> {
-        self.kept.iter().rev().filter(move |kept| kept.source_sha256 == source_sha256 && kept.cpus == cpus)
+        self.own().filter(move |kept| kept.source_sha256 == source_sha256 && kept.cpus == cpus)
     }
 }
 
@@ -185,15 +192,16 @@ mod tests {
     fn the_oldest_go_first() {
         let mut all = empty();
         for number in 0..MOST + 2 {
-            all.put(Kept { source_sha256: number.to_string(), ..kept(None, 1.0) });
+            let cpus = (0..8).map(|cpu| cpu + 100 * number).collect();
+            all.put(Kept { scenario: "S".repeat(400), cpus, ..kept(Some(123.456_789_012_345), 1.0) });
         }
-        assert_eq!((all.kept.len(), all.kept[0].source_sha256.as_str()), (MOST, "2"));
+        assert_eq!((all.kept.len(), all.kept[0].cpus[0]), (MOST, 200));
         let text = serde_json::to_string_pretty(&all).unwrap();
-        assert!((text.len() as u64) < LARGEST.bytes as u64, "{}", text.len());
+        assert!(2 * text.len() < LARGEST.bytes, "{}", text.len());
     }
 
     #[test]
-    fn what_cannot_be_used_is_an_error_and_what_another_version_kept_is_left_out() {
+    fn what_cannot_be_used_is_an_error_and_what_another_version_kept_stays() {
         let host = crate::record::shipped("2026-11-26T093808Z").host;
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/kept.json");
@@ -201,13 +209,19 @@ mod tests {
         let mut all = KeptSettings { kept: vec![kept(None, 1.0), other], ..KeptSettings::new(&host) };
         all.write(&path).unwrap();
         let read = |path: &Path| KeptSettings::read(path, &host);
-        all.kept.truncate(1);
         assert_eq!(read(&path).unwrap(), all);
+        assert_eq!(all.own().count(), 1);
+        // The settings of each version are its own.
+        all.put(Kept { source_sha256: "1".repeat(64), ..kept(None, 0.1) });
+        assert_eq!((all.kept.len(), all.own().count()), (3, 2));
         for (wrong, words) in [
-            (KeptSettings { schema: "wakerace-kept/9".to_owned(), ..all.clone() }, "'wakerace-kept/9' for "),
+            (
+                KeptSettings { schema: "wakerace-kept/9".to_owned(), ..all.clone() },
+                "unknown schema 'wakerace-kept/9'; this wakerace reads wakerace-kept/1",
+            ),
             (
                 KeptSettings { host: "another".to_owned(), ..all.clone() },
-                "for another; expected 'wakerace-kept/1' for ",
+                "these settings are for another, and this host is ",
             ),
         ] {
             wrong.write(&path).unwrap();
@@ -216,6 +230,6 @@ mod tests {
         }
         std::fs::write(&path, "{\n \"schema\": 3}").unwrap();
         let error = read(&path).unwrap_err().to_string();
-        assert!(error.contains("kept.json:2:12: no kept settings: "), "{error}");
+        assert!(error.contains("kept.json:2:12: not a file of kept settings: "), "{error}");
     }
 }

@@ -130,8 +130,12 @@ mod tests {
         let moved = of_before("SB", "tuned on SB");
         assert!(line(std::slice::from_ref(&moved)).unwrap().starts_with("Settings were searched for 0.2 s in all"));
         let known = |name, profile| record::ScenarioResult { search: None, ..of_before(name, profile) };
-        let both = [known("SB", "found on 2026-11-28"), known("MP", "found on 2026-11-28"), known("LB", "tuned on SB")];
-        let of_before = "Settings of earlier searches: dense, 16 instances per tick, found on 2026-11-28: SB, MP; dense, 16 instances \
+        let both = [
+            known("SB", "found by an earlier run"),
+            known("MP", "found by an earlier run"),
+            known("LB", "tuned on SB"),
+        ];
+        let of_before = "Settings of earlier searches: dense, 16 instances per tick, found by an earlier run: SB, MP; dense, 16 instances \
                          per tick, tuned on SB: LB.";
         assert_eq!(line(&both).unwrap(), of_before);
         let [first, ..] = both.clone();

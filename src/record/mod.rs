@@ -579,8 +579,8 @@ pub struct PaceRecord {
     /// Whether the command line gave the skews.
     #[serde(default)]
     pub given_skews: bool,
-    /// Where the settings come from, if they were found before the run: `tuned on SB on 2026-11-28` or `found on 2026-11-28`, by the
-    /// search of an earlier run.
+    /// Where the settings come from, if the run began with what was found before it: `tuned on SB on 2026-11-28`, or `found by an
+    /// earlier run`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The group size: instances that run back to back at each tick.

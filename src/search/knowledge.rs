@@ -5,6 +5,9 @@ use std::collections::HashMap;
 use super::Arm;
 use crate::stats::apart;
 
+/// What an arm is worth, relative to one that a test profited from before the run, if nothing else is known of it.
+const OTHERS: f64 = 0.5;
+
 /// What was chosen for a test on some CPUs.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Chosen {
@@ -32,8 +35,12 @@ struct Value {
 pub struct Knowledge {
     /// The values of each arm.
     values: HashMap<(Vec<usize>, Arm), Vec<Value>>,
+    /// The arms that tests which raced had before this run, and for which distance.
+    recalled: HashMap<Vec<usize>, Vec<(Arm, Option<f64>)>>,
     /// What was chosen, in order of time, by the hash of the test's source.
     chosen: HashMap<(Vec<usize>, String), Vec<Chosen>>,
+    /// The time of the search for each of these, in seconds.
+    searched_s: HashMap<(Vec<usize>, String), Vec<f64>>,
     /// What was chosen before this run, in the same form, the latest first.
     given: HashMap<(Vec<usize>, String), Vec<Chosen>>,
     /// What the first run of each test began with.
@@ -42,16 +49,32 @@ pub struct Knowledge {
 
 impl Knowledge {
     /// What an arm was worth to the tests before on these CPUs: the mean of its values relative to the best. Those at a distance like
-    /// `ns` nanoseconds count, or all if there are none.
+    /// `ns` nanoseconds count, or all if there are none. Where this run has learned nothing, what was recalled is worth more than
+    /// the others.
     pub fn value(&self, cpus: &[usize], arm: Arm, ns: Option<f64>) -> Option<f64> {
-        let known = self.values.get(&(cpus.to_vec(), arm))?;
-        let is_here = |value: &&Value| value.ns.zip(ns).is_some_and(|(at, ns)| !apart(at, ns));
+        let here = |at: Option<f64>| at.zip(ns).is_some_and(|(at, ns)| !apart(at, ns));
+        let Some(known) = self.values.get(&(cpus.to_vec(), arm)) else {
+            let recalled = self.recalled.get(cpus)?;
+            return Some(
+                if recalled.contains(&(arm, None)) || recalled.iter().any(|&(known, at)| known == arm && here(at)) {
+                    1.0
+                } else {
+                    OTHERS
+                },
+            );
+        };
+        let is_here = |value: &&Value| here(value.ns);
         let mean = |values: &[f64]| (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64);
         let [here, all]: [Vec<f64>; 2] = [
             known.iter().filter(is_here).map(|value| value.relative).collect(),
             known.iter().map(|value| value.relative).collect(),
         ];
         mean(&here).or_else(|| mean(&all))
+    }
+
+    /// Notes the arm that a test which raced had before this run, at a distance of `ns` nanoseconds.
+    pub fn recall(&mut self, cpus: &[usize], arm: Arm, ns: Option<f64>) {
+        self.recalled.entry(cpus.to_vec()).or_default().push((arm, ns));
     }
 
     /// Notes what an arm was worth to a test at a distance of `ns` nanoseconds.
@@ -87,9 +110,17 @@ impl Knowledge {
         self.given.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
     }
 
-    /// Notes what was chosen for a test.
-    pub fn choose(&mut self, cpus: &[usize], test: &str, chosen: Chosen) {
-        self.chosen.entry((cpus.to_vec(), test.to_owned())).or_default().push(chosen);
+    /// All that this run chose for a test on these CPUs, each with the time of its search in seconds.
+    pub fn searched(&self, cpus: &[usize], test: &str) -> impl Iterator<Item = (&Chosen, f64)> {
+        let seconds = self.searched_s.get(&(cpus.to_vec(), test.to_owned())).map_or(&[][..], Vec::as_slice);
+        self.chosen(cpus, test).iter().zip(seconds.iter().copied())
+    }
+
+    /// Notes what was chosen for a test, and how long the search took there, in seconds.
+    pub fn choose(&mut self, cpus: &[usize], test: &str, chosen: Chosen, seconds: f64) {
+        let key = (cpus.to_vec(), test.to_owned());
+        self.searched_s.entry(key.clone()).or_default().push(seconds);
+        self.chosen.entry(key).or_default().push(chosen);
     }
 
     /// Notes what was chosen for a test before this run; the latest first.

@@ -37,8 +37,8 @@ const PROMISING: f64 = 0.5;
 const WORTH: f64 = 1.2;
 /// It is also chosen if it is better by this factor: where all values spread much, a deviation would hide most differences.
 const CLEARLY: f64 = 1.5;
-/// What runs free is chosen only if it is better by this factor too. Its threads meet where they happen to, which depends on what else
-/// the machine does: measured on an AMD EPYC at one distance and with the same settings, 2 to 25 % of the iterations of SB raced, by whether
+/// The counts of what runs free are divided by this before they are compared. Its threads meet where they happen to, which depends on what
+/// else the machine does: measured on an AMD EPYC at one distance and with the same settings, 2 to 25 % of the iterations of SB raced, by whether
 /// other guests of the host used the second hardware threads of the two cores, and 12 to 20 % of those that started by the clock.
 const FREE: f64 = 2.0;
 /// An arm may win a final if it is worth this share of the best arm.
@@ -227,7 +227,7 @@ impl Search {
         won.map(|(arm, _)| *arm).min_by_key(|&arm| place(arm))
     }
 
-    /// By how much better than others an arm must be to be as good.
+    /// The factor by which the races of an arm are divided before it is compared.
     fn handicap(&self, arm: usize) -> f64 {
         if self.free[arm] { FREE } else { 1.0 }
     }
@@ -243,8 +243,10 @@ impl Search {
     pub fn lessons(&self, stratum: usize) -> Option<Vec<(usize, f64)>> {
         let seen = self.at(stratum);
         let (measure, values) = seen.values();
-        let best = highest(&values);
-        (measure == Measure::Races && best > 0.0).then(|| seen.tried().map(|arm| (arm, values[arm].0 / best)).collect())
+        // Another test divides by the handicap itself.
+        let raced = |arm: usize| values[arm].0 * self.handicap(arm);
+        let best = seen.tried().map(raced).fold(0.0, f64::max);
+        (measure == Measure::Races && best > 0.0).then(|| seen.tried().map(|arm| (arm, raced(arm) / best)).collect())
     }
 }
 

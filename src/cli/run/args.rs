@@ -79,8 +79,8 @@ pub struct RunArgs {
 
     #[command(flatten)]
     pub(super) measure: MeasureArgs,
-    /// Use the settings of this profile of `wakerace tune`; `none`: use no settings that were found before, and search
-    /// anew [default: this host's profile, if it exists, and what earlier runs found]
+    /// Use the settings of this profile of `wakerace tune`; `none`: search anew [default: this host's profile, if it
+    /// exists, and what earlier runs found]
     #[arg(long, value_name = "FILE")]
     pub(super) profile: Option<String>,
     /// Nice value of the threads; a negative value reduces disturbance by other processes, 0 is the usual

@@ -126,8 +126,8 @@ impl Chooser<'_> {
         self.edges.map_or(clock, |edges| edges.units(clock))
     }
 
-    /// The settings of the profile, if it has a test's and they fit, or else those that earlier runs found; otherwise those of the
-    /// options.
+    /// How a test runs: with the settings of the profile that fit, with those that earlier runs found where the profile has none,
+    /// and else as the options say.
     fn choice(&self, scenario: &Scenario, placement: &Placement, limits: &Limits) -> Result<Choice> {
         let measure = &self.args.measure;
         // Threads that share a CPU never run at the same time.
@@ -161,12 +161,15 @@ impl Chooser<'_> {
             }
             self.give(scenario, placement, &chosen);
             profile = Some(settings::name(latest));
-        } else if let (Some(kept), Some(searching)) = (&self.kept, &searching) {
-            let spared = |kept: &&Kept| searching.seconds(limits).is_none_or(|seconds| kept.spares(seconds));
-            let kept: Vec<&Kept> = kept.find(&scenario.sha256, &placement.cpus).filter(spared).collect();
-            let chosen = kept.iter().map(|kept| settings::of_kept(kept, units)).collect::<Result<Vec<Chosen>>>()?;
+        }
+        // A run that searches nothing is the same whatever earlier runs found.
+        let search_s = searching.as_ref().and_then(|searching| searching.seconds(limits));
+        if let (Some(kept), Some(search_s)) = (&self.kept, search_s) {
+            let spared = |kept: &&Kept| kept.spares(search_s);
+            let kept = kept.find(&scenario.sha256, &placement.cpus).filter(spared);
+            let chosen = kept.map(|kept| settings::of_kept(kept, units)).collect::<Result<Vec<Chosen>>>()?;
             self.give(scenario, placement, &chosen);
-            profile = kept.first().map(|kept| settings::name_of_kept(kept));
+            profile = profile.or((!chosen.is_empty()).then(|| kept::NAME.to_owned()));
         }
         Ok(Choice {
             pace,

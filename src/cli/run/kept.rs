@@ -1,8 +1,10 @@
 //! Keeps what the searches of a run found, for the runs after it.
 
+use std::path::Path;
+
 use super::args::RunArgs;
 use crate::cli::settings;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::experiment::Experiment;
 use crate::machine::{Clock, Host};
 use crate::profile::kept::{self, Kept, KeptSettings};
@@ -10,32 +12,44 @@ use crate::record::Record;
 use crate::search::{Chosen, Knowledge};
 use crate::{shown, terminal};
 
-/// What earlier runs on this host found, if a run with these options uses it. A file that cannot be used is named on standard error, and
+/// Where the settings of a result come from that an earlier run found.
+pub(super) const NAME: &str = "found by an earlier run";
+
+/// What earlier runs on this host found, if a run with these options uses it. What cannot be used is named on standard error, and
 /// replaced after the run.
 pub(super) fn read(args: &RunArgs, host: &Host) -> Option<KeptSettings> {
-    let path = kept::path(host).filter(|path| is_plain(args) && args.profile.is_none() && path.exists())?;
-    let valid = |kept: KeptSettings| {
-        let each = kept.kept.iter().map(|kept| settings::of_kept(kept, host.clock_measured).map(drop));
-        each.collect::<Result<()>>().map_err(|error| error.of_option(&shown::path(&path)))?;
-        Ok(kept)
+    let path = kept::path(host).filter(|path| is_plain(args) && args.profile.is_none() && path.is_file())?;
+    let (kept, wrong) = match usable(&path, host) {
+        Ok((kept, wrong)) => (Some(kept), wrong),
+        Err(error) => (None, Some(error)),
     };
-    match KeptSettings::read(&path, host).and_then(valid) {
-        Ok(kept) => Some(kept),
-        Err(error) => {
-            terminal::err(&format!("what earlier runs found is not used: {error}\n"));
-            None
-        }
+    if let Some(error) = wrong {
+        terminal::err(&format!("what earlier runs found is not used: {error}\n"));
     }
+    kept
 }
 
-/// Notes what the tests that race profited from in earlier runs, for the tests that do not. The period is in ticks of this clock.
+/// The kept settings of a file without those that no run can have, and what is wrong with the first of these.
+fn usable(path: &Path, host: &Host) -> Result<(KeptSettings, Option<Error>)> {
+    let mut all = KeptSettings::read(path, host)?;
+    let mut wrong = None;
+    all.kept.retain(|kept| {
+        let error = settings::of_kept(kept, host.clock_measured).err();
+        let is_usable = error.is_none();
+        wrong = wrong.take().or(error);
+        is_usable
+    });
+    Ok((all, wrong.map(|error| error.of_option(&shown::path(path)))))
+}
+
+/// Notes the arms of the tests that raced in earlier runs, for the tests that do not race. The periods are in ticks of this clock.
 ///
 /// # Errors
 /// As [`settings::of_kept`].
 pub(super) fn recall(kept: &KeptSettings, clock: Clock, knowledge: &mut Knowledge) -> Result<()> {
-    for kept in kept.kept.iter().filter(|kept| kept.races) {
+    for kept in kept.own().filter(|kept| kept.races) {
         let Chosen { arm, distance_ns, .. } = settings::of_kept(kept, clock)?;
-        knowledge.learn(&kept.cpus, arm, distance_ns, 1.0);
+        knowledge.recall(&kept.cpus, arm, distance_ns);
     }
     Ok(())
 }
@@ -59,12 +73,16 @@ fn is_plain(args: &RunArgs) -> bool {
 fn write(record: &Record, experiments: &[Experiment<'_>]) -> Result<()> {
     let Some(path) = kept::path(&record.host) else { return Ok(()) };
     let found: Vec<Kept> = experiments.iter().flat_map(|experiment| found(record, experiment)).collect();
-    if found.is_empty() {
+    if found.is_empty() && !path.is_file() {
         return Ok(());
     }
-    // Another run may have written it meanwhile.
-    let mut all = KeptSettings::read(&path, &record.host).unwrap_or_else(|_| KeptSettings::new(&record.host));
-    let mut changed = false;
+    if path.exists() && !path.is_file() {
+        return Err(Error::Usage(format!("{}: not a regular file", shown::path(&path))));
+    }
+    // Another run may have written it meanwhile. Of two that end at the same moment one may be lost, and a later run searches again.
+    let known = usable(&path, &record.host);
+    let (mut all, wrong) = known.unwrap_or_else(|_| (KeptSettings::new(&record.host), None));
+    let mut changed = wrong.is_some();
     for found in found {
         changed |= all.put(found);
     }
@@ -75,14 +93,13 @@ fn write(record: &Record, experiments: &[Experiment<'_>]) -> Result<()> {
 fn found(record: &Record, experiment: &Experiment<'_>) -> Vec<Kept> {
     let Experiment { scenario, placement, common, choice, .. } = experiment;
     let Some(searching) = &choice.searching else { return Vec::new() };
-    let Some(searched_s) = searching.seconds(&common.limits) else { return Vec::new() };
     let of_this = record
         .results
         .iter()
         .filter(|result| scenario.sha256 == result.source_sha256 && result.placement.cpus == placement.cpus);
     let races = of_this.map(|result| result.seen().1).sum::<u64>() > 0;
     let knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
-    let kept = |chosen: &Chosen| Kept {
+    let kept = |(chosen, searched_s): (&Chosen, f64)| Kept {
         scenario: scenario.name.clone(),
         source_sha256: scenario.sha256.to_string(),
         cpus: placement.cpus.clone(),
@@ -95,7 +112,7 @@ fn found(record: &Record, experiment: &Experiment<'_>) -> Vec<Kept> {
         wakerace: kept::VERSION.to_owned(),
         when: record.started.clone(),
     };
-    knowledge.chosen(&placement.cpus, &scenario.sha256).iter().map(kept).collect()
+    knowledge.searched(&placement.cpus, &scenario.sha256).map(kept).collect()
 }
 
 #[cfg(test)]
@@ -104,9 +121,8 @@ mod tests {
     use crate::profile::Settings;
     use crate::search::Arm;
 
-    #[test]
-    fn tests_learn_from_those_that_raced() {
-        let kept = |group: usize, races| Kept {
+    fn kept(group: usize, races: bool) -> Kept {
+        Kept {
             scenario: "SB".to_owned(),
             source_sha256: group.to_string(),
             cpus: vec![0, 1],
@@ -118,12 +134,29 @@ mod tests {
             searched_s: 1.0,
             wakerace: kept::VERSION.to_owned(),
             when: "2026-11-28T01:02:03Z".to_owned(),
-        };
+        }
+    }
+
+    #[test]
+    fn tests_learn_from_those_that_raced() {
         let host = crate::record::shipped("2026-11-26T093808Z").host;
         let all = KeptSettings { kept: vec![kept(4, true), kept(8, false)], ..KeptSettings::new(&host) };
         let mut knowledge = Knowledge::default();
         recall(&all, host.clock_measured, &mut knowledge).unwrap();
         let value = |cpus: &[usize], group| knowledge.value(cpus, Arm { group, ..Arm::FIRST }, Some(31.0));
-        assert_eq!([value(&[0, 1], 4), value(&[0, 1], 8), value(&[1, 0], 4)], [Some(1.0), None, None]);
+        assert_eq!([value(&[0, 1], 4), value(&[0, 1], 8), value(&[1, 0], 4)], [Some(1.0), Some(0.5), None]);
+    }
+
+    #[test]
+    fn settings_that_no_run_can_have_are_left_out_and_named() {
+        let host = crate::record::shipped("2026-11-26T093808Z").host;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("kept.json");
+        let all = KeptSettings { kept: vec![kept(0, true), kept(8, false)], ..KeptSettings::new(&host) };
+        all.write(&path).unwrap();
+        let (left, wrong) = usable(&path, &host).unwrap();
+        assert_eq!(left.kept, [kept(8, false)]);
+        let wrong = wrong.unwrap().to_string();
+        assert!(wrong.contains("kept.json: SB: group is out of range; expected 1 to "), "{wrong}");
     }
 }

@@ -20,7 +20,7 @@ pub(super) fn opening(host: &Host, experiments: &[Experiment<'_>], rounds: &[Rou
     let about = time.map_or(String::new(), |time| format!(", about {} s", time.as_secs_f64().round().max(1.0)));
     let tuned = experiments.iter().filter(|experiment| experiment.choice.profile.is_some()).count();
     let tuned = if tuned > 0 {
-        let use_ = if tuned == 1 { "run uses" } else { "runs use" };
+        let use_ = if tuned == 1 { "run may use" } else { "runs may use" };
         format!("{tuned} {use_} settings that `tune` or earlier runs found; --profile none searches anew\n")
     } else {
         String::new()

@@ -128,17 +128,18 @@ fn beginning(
     let Some(latest) = begun.or_else(|| knowledge().given(cpus, test).iter().find(can_run).copied()) else {
         return Ok(None);
     };
-    // A run too short for a search is too short for a look.
-    let short = searching.time(&base.common.limits, None).is_none();
-    if begun.is_some() || short || latest.distance_ns.is_none() {
+    // A run without a search has no time for a look either, or is to be the same each time.
+    let searches = searching.time(&base.common.limits, None).is_some();
+    if begun.is_some() || !searches || latest.distance_ns.is_none() {
         return Ok(Some(latest));
     }
     let experiment = with_chosen(base, latest)?;
     let mut tuned = Tuned::begin(period(latest.period_ticks));
     let plan = turn_plan((&experiment, latest.arm), &mut tuned, measured, 0);
     let look = under_stress(&experiment, (job(&experiment), memory), &plan, interrupt, &mut |_| ())?;
-    let Some(Nanos(ns)) = look.distances.and_then(|distances| distances.last) else { return Ok(Some(latest)) };
-    Ok(knowledge().chosen_at(cpus, test, ns))
+    // If the look was lost, a search finds out where the CPUs are.
+    let distance = look.distances.and_then(|distances| distances.last);
+    Ok(distance.and_then(|Nanos(ns)| knowledge().chosen_at(cpus, test, ns)))
 }
 
 /// What the search does next.
@@ -493,7 +494,7 @@ impl<'e, 'a> Explorer<'e, 'a> {
             }
             let chosen_here = self.known(stratum, knowledge).is_none();
             if chosen_here && (stratum == answer || !self.base.common.window) {
-                knowledge.choose(cpus, test, self.chosen(stratum));
+                knowledge.choose(cpus, test, self.chosen(stratum), self.spent(stratum).as_secs_f64());
             }
         }
         self.recall(answer, knowledge);

@@ -206,7 +206,14 @@ fn each_distance_has_its_settings() {
             (record.distance_ns, record.chosen),
             (explored.chosen.distance_ns, at(explored.chosen.arm).unwrap())
         );
-        assert_eq!(knowledge.chosen(&base.placement.cpus, &SB.sha256).first(), Some(&explored.chosen));
+        let searched: Vec<(Chosen, f64)> =
+            knowledge.searched(&base.placement.cpus, &SB.sha256).map(|(chosen, seconds)| (*chosen, seconds)).collect();
+        assert_eq!(searched[0].0, explored.chosen);
+        // The time at each distance, not that of all.
+        assert!(
+            searched.iter().map(|(_, seconds)| seconds).sum::<f64>() <= ms(all).as_secs_f64() + 1e-9,
+            "{searched:?}"
+        );
         let left = explored.experiment.common.limits.duration.unwrap();
         (at(explored.chosen.arm).unwrap(), explored.chosen.distance_ns.map(f64::round), known, left)
     };
@@ -272,7 +279,7 @@ fn a_search_on_a_machine_whose_cpus_move() {
     let found = |distance: &dyn Fn(u64) -> f64| {
         let mut memory = Memory::default();
         let knowledge = Mutex::new(Knowledge::default());
-        knowledge.lock().unwrap().choose(&base.placement.cpus, &SB.sha256, known);
+        knowledge.lock().unwrap().choose(&base.placement.cpus, &SB.sha256, known, 1.0);
         let mut turns = 0;
         let explored = explorer(&base, &mut memory, &flag).search(&knowledge, |explorer, play| {
             let Play::Turn(number) = play else { panic!("there is no time for a final") };
@@ -396,7 +403,7 @@ fn a_search_that_gets_to_a_known_distance_ends() {
     let arm = Arm { batch: Some(77), ..free };
     let near = Chosen { arm, period_ticks: 0.0, reach: 4, distance_ns: Some(28.0) };
     let mut knowledge = Knowledge::default();
-    knowledge.choose(cpus, test, near);
+    knowledge.choose(cpus, test, near, 1.0);
     // It is far, then near.
     for number in 0..3 {
         (0..40).for_each(|_| explorer.imagine(number, 175.0, (1, if number == 2 { 900 } else { 100 })));
@@ -603,8 +610,7 @@ fn a_repeat_reaches_as_far_as_the_search_did() {
     assert_eq!((again.experiment.reach, again.chosen, again.record), (4, chosen, None));
 }
 
-/// What was given for a distance at which the CPUs are not is no beginning; a look tells. A run that is too short for a look has it
-/// all the same.
+/// A look tells whether the CPUs are at the distance that settings were given for. A run without a search has the latest all the same.
 #[test]
 fn a_run_begins_with_what_was_given_for_the_distance_at_hand() {
     let of = |limits, given: &[Chosen]| {
@@ -629,8 +635,8 @@ fn a_run_begins_with_what_was_given_for_the_distance_at_hand() {
     let Some(here) = found.distance_ns else { return };
     let (elsewhere, known) = (at(9000.0, 3), at(here, 5));
     let (found, searched) = of(time(500), &[elsewhere, known]).unwrap();
-    // The CPUs may have moved meanwhile.
-    assert_eq!(found == known, !searched);
+    // The CPUs may have moved meanwhile, and on a busy machine the look may be lost.
+    assert!(searched || found == known, "{found:?}");
     assert!(found != elsewhere && of(time(500), &[elsewhere]).unwrap().1);
     assert_eq!(of(time(100), &[elsewhere, known]), Some((elsewhere, false)));
 }
@@ -664,7 +670,7 @@ fn a_first_look_that_was_disturbed_leads_nowhere() {
     let mut knowledge = Knowledge::default();
     let (cpus, test) = (&base.placement.cpus, &SB.sha256);
     let far = Chosen { arm: Arm::FIRST, period_ticks: 9.0, reach: 1, distance_ns: Some(176.0) };
-    knowledge.choose(cpus, test, far);
+    knowledge.choose(cpus, test, far, 1.0);
     let mut explorer = explorer(&base, &mut memory, &flag);
     explorer.search.begin_at(explorer.levels.level(28.0));
     explorer.imagine(0, 150.0, (8, 900));
