@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Settings, name};
+use super::{Settings, known_schema, name, read_json, write_json};
 use crate::error::{Error, Result};
-use crate::input::{Limit, read_text};
+use crate::input::Limit;
 use crate::machine::Host;
+use crate::shown;
 use crate::stats::apart;
-use crate::{files, shown};
 
 /// Schema name and version of the files of kept settings.
 pub const SCHEMA: &str = "wakerace-kept/1";
@@ -88,14 +88,8 @@ impl KeptSettings {
     /// If the file cannot be read, or if it is not one of this host's kept settings.
     pub fn read(path: &Path, host: &Host) -> Result<KeptSettings> {
         let shown = shown::path(path);
-        let text = read_text(path, LARGEST)?;
-        let kept: KeptSettings = serde_json::from_str(&text).map_err(|error| {
-            Error::Usage(format!("{shown}:{}:{}: not a file of kept settings: {error}", error.line(), error.column()))
-        })?;
-        if kept.schema != SCHEMA {
-            let known = format!("this wakerace reads {SCHEMA}");
-            return Err(Error::Usage(format!("{shown}: unknown schema '{}'; {known}", kept.schema)));
-        }
+        let kept: KeptSettings = read_json(path, LARGEST, "a file of kept settings")?;
+        known_schema(path, &kept.schema, SCHEMA)?;
         if kept.host != name(host) {
             let (theirs, ours) = (&kept.host, name(host));
             return Err(Error::Usage(format!("{shown}: these settings are for {theirs}, and this host is {ours}")));
@@ -108,8 +102,7 @@ impl KeptSettings {
     /// # Errors
     /// If it cannot be written. It then has its old content.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
-        files::update(path, &(text + "\n"))
+        write_json(self, path)
     }
 
     /// Keeps settings in place of earlier ones of the same test on the same CPUs at the same distance, unless those are the result of a much

@@ -137,6 +137,28 @@ fn in_home(variable: &str, folder: &str, host: &Host) -> Option<PathBuf> {
     Some(base.join("wakerace").join(format!("{}.json", name(host))))
 }
 
+/// Reads a JSON file; `what` says what it should be.
+fn read_json<T: serde::de::DeserializeOwned>(path: &Path, largest: Limit, what: &str) -> Result<T> {
+    let not_that = |error: serde_json::Error| {
+        let (shown, line, column) = (shown::path(path), error.line(), error.column());
+        Error::Usage(format!("{shown}:{line}:{column}: not {what}: {error}"))
+    };
+    serde_json::from_str(&read_text(path, largest)?).map_err(not_that)
+}
+
+/// Checks the schema of a file.
+fn known_schema(path: &Path, schema: &str, known: &str) -> Result<()> {
+    let unknown =
+        || Error::Usage(format!("{}: unknown schema '{schema}'; this wakerace reads {known}", shown::path(path)));
+    (schema == known).then_some(()).ok_or_else(unknown)
+}
+
+/// Writes a JSON file in place of the one that was read.
+fn write_json(value: &impl Serialize, path: &Path) -> Result<()> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Error::Internal(error.to_string()))?;
+    files::update(path, &(text + "\n"))
+}
+
 impl TuningProfile {
     /// An empty profile for a host.
     pub fn new(host: &Host) -> TuningProfile {
@@ -149,16 +171,8 @@ impl TuningProfile {
     /// If the file cannot be read, if it is not a profile, or if it is for another host.
     pub fn read(path: &Path, host: &Host) -> Result<TuningProfile> {
         let shown = shown::path(path);
-        let text = read_text(path, LARGEST)?;
-        let profile: TuningProfile = serde_json::from_str(&text).map_err(|error| {
-            Error::Usage(format!("{shown}:{}:{}: not a wakerace profile: {error}", error.line(), error.column()))
-        })?;
-        if profile.schema != SCHEMA {
-            return Err(Error::Usage(format!(
-                "{shown}: unknown schema '{}'; this wakerace reads {SCHEMA}",
-                profile.schema
-            )));
-        }
+        let profile: TuningProfile = read_json(path, LARGEST, "a wakerace profile")?;
+        known_schema(path, &profile.schema, SCHEMA)?;
         if profile.host != name(host) {
             return Err(Error::Usage(format!(
                 "{shown}: this profile is for {}, and this host is {}; `wakerace tune` makes a profile for this host",
@@ -174,8 +188,7 @@ impl TuningProfile {
     /// # Errors
     /// If the file cannot be written.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = serde_json::to_string_pretty(self).map_err(|error| Error::Internal(error.to_string()))?;
-        files::update(path, &(text + "\n"))
+        write_json(self, path)
     }
 
     /// Adds a result. It replaces earlier results for the same test, class and kinds of core at the same distance. One for any distance

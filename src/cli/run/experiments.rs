@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::experiment::{Choice, Common, Experiment, PaceChoice, Searching};
 use crate::harness::Limits;
 use crate::layout::LayoutKind;
-use crate::machine::{Class, Clock, Edges, Host, Placement};
+use crate::machine::{Class, Edges, Host, Placement};
 use crate::profile::kept::{Kept, KeptSettings};
 use crate::profile::{self, Tuned, TuningProfile};
 use crate::search::{Allowed, Chosen, Knowledge};
@@ -46,28 +46,28 @@ pub(super) fn experiments<'a>(
     within_a_second(args, &clock, args.skews())?;
     let simulated = args.measure.clock_step.map(|step| clock.nanos(step.ticks(&clock)));
     let edges = Edges::of(&clock, simulated);
-    let limits = limits(args, planned);
-    let (profile, kept) = (profile(args, host)?, kept::read(args, host));
-    let chooser = Chooser { args, host, edges, unfit, profile, kept, knowledge: Arc::default() };
-    if let Some(kept) = &chooser.kept {
-        let mut knowledge = chooser.knowledge.lock().expect("no thread panics while holding this lock");
-        kept::recall(kept, chooser.units(), &mut knowledge)?;
-    }
     let common = Common {
         target,
         clock,
         edges,
         line: host.false_sharing_bytes,
         seed: args.seed,
-        limits,
+        limits: limits(args, planned),
         nice: args.nice,
         event: arch.line_fills(&host.cpu_ids),
         window: args.measure.window.is_some(),
         side_by_side: args.pairs.is_some(),
     };
+    let (profile, kept) = (profile(args, host)?, kept::read(args, host));
+    let mut knowledge = Knowledge::default();
+    if let Some(kept) = &kept {
+        kept::recall(kept, common.units(), &mut knowledge)?;
+    }
+    let chooser =
+        Chooser { args, host, common: &common, unfit, profile, kept, knowledge: Arc::new(Mutex::new(knowledge)) };
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
-        let choice = chooser.choice(scenario, placement, &limits)?;
+        let choice = chooser.choice(scenario, placement)?;
         let expectation = verdict::expectation(scenario, arch, target.choices())?;
         if let Some(note) = &expectation.note {
             terminal::err(&format!("{note}; the verdict is taken from the test's header\n"));
@@ -108,8 +108,7 @@ fn target(args: &RunArgs, arch: Arch) -> Result<Target> {
 struct Chooser<'a> {
     args: &'a RunArgs,
     host: &'a Host,
-    /// The edges by which to pace, if the clock is coarse.
-    edges: Option<Edges>,
+    common: &'a Common,
     /// Why the clock is not fit to pace by, if it is not.
     unfit: Option<&'a str>,
     profile: Option<TuningProfile>,
@@ -120,20 +119,14 @@ struct Chooser<'a> {
 }
 
 impl Chooser<'_> {
-    /// The clock by which instances are paced.
-    fn units(&self) -> Clock {
-        let clock = self.host.clock_measured;
-        self.edges.map_or(clock, |edges| edges.units(clock))
-    }
-
     /// How a test runs: with the settings of the profile that fit, with those that earlier runs found where the profile has none,
     /// and else as the options say.
-    fn choice(&self, scenario: &Scenario, placement: &Placement, limits: &Limits) -> Result<Choice> {
+    fn choice(&self, scenario: &Scenario, placement: &Placement) -> Result<Choice> {
         let measure = &self.args.measure;
         // Threads that share a CPU never run at the same time.
         let single = scenario.program.threads.len() < 2 || placement.class == Class::Shared;
         let pace = self.pace(single);
-        let units = self.units();
+        let units = self.common.units();
         if let PaceChoice::Paced { period, .. } = &pace {
             period_is_kept(self.args, &units, *period)?;
         }
@@ -163,7 +156,7 @@ impl Chooser<'_> {
             profile = Some(settings::name(latest));
         }
         // A run that searches nothing is the same whatever earlier runs found.
-        let search_s = searching.as_ref().and_then(|searching| searching.seconds(limits));
+        let search_s = searching.as_ref().and_then(|searching| searching.seconds(&self.common.limits));
         if let (Some(kept), Some(search_s)) = (&self.kept, search_s) {
             let spared = |kept: &&Kept| kept.spares(search_s);
             let kept = kept.find(&scenario.sha256, &placement.cpus).filter(spared);
@@ -231,8 +224,8 @@ impl Chooser<'_> {
         }
         PaceChoice::Paced {
             given: measure.pace == PaceArg::Paced,
-            period: measure.period.map(|period| period.units(&clock, self.edges).max(Ticks(1))),
-            skews: skews.map(|skews| skews.units(&clock, self.edges)),
+            period: measure.period.map(|period| period.units(&clock, self.common.edges).max(Ticks(1))),
+            skews: skews.map(|skews| skews.units(&clock, self.common.edges)),
         }
     }
 }
