@@ -330,6 +330,169 @@ fn the_page_has_a_chart_of_the_rates_at_each_distance() {
     assert!(!page(at_one(38.0)).contains("Distances between the CPUs"));
 }
 
+/// A record with two distances. Another load ran on the cores at half of the looks at the near one, and at none of the far one.
+fn with_load(unshared_races: u64) -> Record {
+    with(|d| {
+        d["shared"] = 24.into();
+        d["strata"][0]["unshared"] = json!({
+            "elapsed_s": 0.5, "in_batches_s": 0.45, "iterations": 600, "matches": 250, "races": unshared_races,
+            "blocks": [{"iterations": 300, "races": unshared_races / 2}, {"iterations": 250, "races": unshared_races / 3}]
+        });
+        d["strata"][1]["unshared"] =
+            json!({"elapsed_s": 1.4, "in_batches_s": 1.25, "iterations": 700, "matches": 350, "races": 27});
+    })
+}
+
+#[test]
+fn the_counts_without_another_load_are_a_part_of_those_at_a_distance() {
+    let record = with_load(12);
+    assert_eq!(record::problems(&record), Vec::<String>::new());
+    assert_eq!(small::read(&record), AnyRecord::Run(Box::new(record.clone())));
+    let [near, far] = &distances(&record).strata[..] else { panic!("two") };
+    assert_eq!((near.unshared_share(), far.unshared_share()), (Some(0.5), Some(1.0)));
+    assert_eq!(at_two_distances().results[1].distances.as_ref().unwrap().strata[0].unshared_share(), None);
+    let rate = |stratum: &StratumRecord| stratum.unshared.as_ref().unwrap().rate;
+    assert_eq!((rate(near), rate(far)), (Some(0.02), Some(27.0 / 700.0)));
+    // The blocks of what is all unshared are those of the distance.
+    assert_eq!((far.unshared_effect(), far.unshared.as_ref().unwrap().interval), (far.effect(), far.interval));
+    type Change = fn(&mut Value);
+    let cases: [(Change, &str); 8] = [
+        (|d| d["shared"] = 118.into(), "shared: is 118; expected 0 to 117"),
+        (|d| d["strata"][0]["unshared"]["iterations"] = 1201.into(), "strata[0].unshared.iterations: is 1201; "),
+        (|d| d["strata"][0]["unshared"]["races"] = 54.into(), "strata[0].unshared.races: is 54; "),
+        (|d| d["strata"][0]["unshared"]["matches"] = 501.into(), "strata[0].unshared.matches: is 501; "),
+        (|d| d["strata"][0]["unshared"]["matches"] = Value::Null, "strata[0].unshared.matches: expected a count "),
+        (|d| d["strata"][0]["unshared"]["elapsed_s"] = 1.1.into(), "strata[0].unshared.elapsed_s: is 1.1; "),
+        (|d| d["strata"][0]["unshared"]["in_batches_s"] = 1.1.into(), "strata[0].unshared.in_batches_s: is 1.1; "),
+        (
+            |d| d["strata"][0]["unshared"]["blocks"][0]["iterations"] = 351.into(),
+            "strata[0].unshared.blocks: has more iterations",
+        ),
+    ];
+    for (change, words) in cases {
+        let mut wrong = another(with_load(12));
+        let mut value = serde_json::to_value(distances(&wrong)).unwrap();
+        change(&mut value);
+        wrong.results[1].distances = Some(serde_json::from_value(value).unwrap());
+        complete(&mut wrong);
+        let wanted = format!("results[1].distances.{words}");
+        let found = record::problems(&wrong);
+        assert!(found.iter().any(|problem| problem.starts_with(&wanted)), "{wanted}: {found:#?}");
+    }
+    // At a distance that does not count nothing is unshared.
+    let mut elsewhere = with_load(12);
+    elsewhere.results[1].distances.as_mut().unwrap().count_only_at(230.0);
+    complete(&mut elsewhere);
+    assert_eq!(record::problems(&elsewhere), Vec::<String>::new());
+    let unshared = distances(&elsewhere).strata[0].unshared.as_ref().unwrap();
+    assert_eq!((unshared.iterations, unshared.matches, unshared.elapsed_s), (0, Some(0), 0.5));
+}
+
+#[test]
+fn a_sum_adds_what_was_without_another_load() {
+    let sum = sum_of(&[small_with_load(12), with_load(18)]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    let found = distances(&sum);
+    assert_eq!(found.shared, Some(48));
+    let [near, far] = &found.strata[..] else { panic!("{found:?}") };
+    let unshared = near.unshared.as_ref().unwrap();
+    assert_eq!((unshared.elapsed_s, unshared.in_batches_s, unshared.iterations), (1.0, 0.9, 1200));
+    assert_eq!((unshared.matches, unshared.races, unshared.blocks.len()), (Some(500), 30, 0));
+    assert_eq!(unshared.repeats.iter().map(|part| part.races).collect::<Vec<_>>(), [12, 18]);
+    assert_eq!((far.unshared.as_ref().unwrap().iterations, far.unshared_share()), (1400, Some(1.0)));
+    // What one side did not measure is not known, so it is in no unshared part.
+    let sum = sum_of(&[at_two_distances(), with_load(18)]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    let near = distances(&sum).strata[0].unshared.as_ref().unwrap();
+    assert_eq!((distances(&sum).shared, near.iterations, near.races, near.repeats.len()), (None, 600, 18, 1));
+    // Where one side was never without another load, the blocks of the other show how its rate changed.
+    let loaded = |all: bool| {
+        with(|d| {
+            d["shared"] = 100.into();
+            let share = u64::from(all);
+            d["strata"][0]["unshared"] = json!({
+                "elapsed_s": 0.0, "in_batches_s": 0.0,
+                "iterations": 1200 * share, "matches": 500 * share, "races": 53 * share
+            });
+        })
+    };
+    let mut alone = loaded(true);
+    alone.id = at_two_distances().id;
+    for records in [[alone.clone(), loaded(false)], [with_id_of(loaded(false), &alone), another(alone.clone())]] {
+        let sum = sum_of(&records);
+        assert_eq!(record::problems(&sum), Vec::<String>::new());
+        let unshared = distances(&sum).strata[0].unshared.as_ref().unwrap();
+        assert_eq!((unshared.iterations, &unshared.blocks), (1200, &distances(&alone).strata[0].blocks));
+    }
+}
+
+fn small_with_load(races: u64) -> Record {
+    with_id_of(with_load(races), &at_two_distances())
+}
+
+fn with_id_of(record: Record, other: &Record) -> Record {
+    Record { id: other.id.clone(), ..record }
+}
+
+#[test]
+fn a_rate_that_another_load_changes_has_a_line_without_it() {
+    let rows = |record: &Record| -> Vec<String> {
+        record.table().lines().filter(|line| line.contains(" of the time")).map(str::to_owned).collect()
+    };
+    // 0.67 % [0.2, 1.7] without another load, and 4.42 % [3.4, 5.7] in all.
+    let record = with_load(4);
+    let table = rows(&record);
+    assert_eq!(table.len(), 3, "{table:#?}");
+    let wanted = "at 18 ns without another load, 20 % of the time  ";
+    assert!(table[1].contains(wanted) && table[1].contains(" 600 ") && table[1].contains("0.67 %"), "{table:#?}");
+    assert_eq!(rows(&with_load(30)).len(), 2);
+    let words = "Another load ran on the second hardware thread of one of their cores 21 % of the time.";
+    assert!(record.summary().contains(words), "{}", record.summary());
+    assert!(!at_two_distances().summary().contains("Another load"));
+    let page = publish::page(&[publish::Entry { name: "a.json".to_owned(), record: AnyRecord::Run(Box::new(record)) }])
+        .unwrap();
+    for words in
+        [words, "18 ns without another load, 20 % of the time, 600 iterations", "data-seen=\"4\" data-of=\"600\""]
+    {
+        assert!(page.contains(words), "{words}");
+    }
+    // With one distance it is the only line.
+    let mut one = at_one(38.0);
+    let stratum = &mut one.results[1].distances.as_mut().unwrap().strata[0];
+    stratum.unshared = distances(&with_load(4)).strata[0].unshared.clone();
+    complete(&mut one);
+    let table = rows(&one);
+    assert!(table.len() == 1 && table[0].contains("at 38 ns without another load, 48 % of the time"), "{table:#?}");
+}
+
+#[test]
+fn rates_without_another_load_are_compared_alone() {
+    let compared = |a: &Record, b: &Record| -> Vec<(Option<String>, f64)> {
+        let all = publish::compare(&[a.clone(), b.clone()]).into_iter().filter(|one| one.scenario == "S05-swapped");
+        all.map(|one| (one.distance, one.ratio.unwrap().value)).collect()
+    };
+    let at = |found: &(Option<String>, f64), distance: &str, ratio: f64| {
+        assert!(found.0.as_deref() == Some(distance) && (found.1 / ratio - 1.0).abs() < 1e-9, "{found:?}");
+    };
+    let found = compared(&with_load(12), &with_load(24));
+    at(&found[0], "18 ns without another load", 2.0);
+    // Neither had another load there.
+    at(&found[1], "230 ns", 1.0);
+    // What was not measured, and what is too short, is compared as a whole.
+    at(&compared(&at_two_distances(), &with_load(24))[0], "18 ns", 1.0);
+    let mut short = with_load(24);
+    short.results[1].distances.as_mut().unwrap().strata[0].unshared.as_mut().unwrap().in_batches_s = 0.1;
+    at(&compared(&with_load(12), &short)[0], "18 ns", 1.0);
+    let one = |races: u64| {
+        let mut one = at_one(38.0);
+        let stratum = &mut one.results[1].distances.as_mut().unwrap().strata[0];
+        stratum.unshared = distances(&with_load(races)).strata[0].unshared.clone();
+        complete(&mut one);
+        one
+    };
+    at(&compared(&one(12), &one(36))[0], "38 ns without another load", 3.0);
+}
+
 /// A record whose second part has other machine code: that of a test of a shipped record.
 fn followed() -> (Record, CodeRecord) {
     let shipped = concat!(

@@ -190,3 +190,43 @@ macro_rules! barriers {
     };
 }
 pub(crate) use barriers;
+
+/// Defines the additions of an architecture for the probe of a core (harness/sharing.rs), given an addition of each of six registers to
+/// itself.
+macro_rules! additions {
+    ($a:literal $b:literal $c:literal $d:literal $e:literal $f:literal) => {
+        /// Additions a turn of the loops of [`dependent_additions`] and [`independent_additions`]. The loop itself takes few of the
+        /// adders beside so many.
+        const A_TURN: u64 = 24;
+
+        /// Makes at least so many additions, each of what the one before gave: a cycle each.
+        pub(crate) fn dependent_additions(number: u64) {
+            let mut a = number;
+            for _ in 0..number.div_ceil(A_TURN) {
+                // SAFETY: the instructions change the register, and flags on x86-64.
+                unsafe {
+                    std::arch::asm!(
+                        $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a, $a,
+                        a = inout(reg) a, options(nomem, nostack)
+                    );
+                }
+            }
+        }
+
+        /// Makes at least so many additions in six chains that do not depend on each other: as many at a time as the core has adders.
+        pub(crate) fn independent_additions(number: u64) {
+            let [mut a, mut b, mut c, mut d, mut e, mut f] = [number; 6];
+            for _ in 0..number.div_ceil(A_TURN) {
+                // SAFETY: as above.
+                unsafe {
+                    std::arch::asm!(
+                        $a, $b, $c, $d, $e, $f, $a, $b, $c, $d, $e, $f, $a, $b, $c, $d, $e, $f, $a, $b, $c, $d, $e, $f,
+                        a = inout(reg) a, b = inout(reg) b, c = inout(reg) c, d = inout(reg) d, e = inout(reg) e,
+                        f = inout(reg) f, options(nomem, nostack)
+                    );
+                }
+            }
+        }
+    };
+}
+pub(crate) use additions;

@@ -24,6 +24,10 @@ pub(crate) fn read_counter() -> u64 {
 
 pub(crate) fn order_counter() {}
 
+pub(crate) fn dependent_additions(_number: u64) {}
+
+pub(crate) fn independent_additions(_number: u64) {}
+
 pub(crate) fn counter_is_invariant() -> Option<bool> {
     None
 }

@@ -93,7 +93,8 @@ pub(super) fn of_kept(kept: &Kept, clock: Clock) -> Result<Chosen> {
         }
         other => other,
     };
-    chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock).map_err(of_test)
+    let chosen = chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock).map_err(of_test)?;
+    Ok(Chosen { period_by_races: kept.period_by_races && chosen.period_ticks > 0.0, ..chosen })
 }
 
 fn chosen_at(
@@ -122,7 +123,7 @@ fn chosen_at(
     };
     let distance_ns = distance_ns.map(|ns| within("distance_ns", ns, LONGEST_NS)).transpose()?;
     let period_ticks = period.map_or(0.0, |ns| clock.ticks(Nanos(ns)).0 as f64);
-    Ok(Chosen { arm, period_ticks, reach, distance_ns })
+    Ok(Chosen { arm, period_ticks, period_by_races: false, reach, distance_ns })
 }
 
 /// The settings of an arm.
@@ -196,7 +197,7 @@ mod tests {
     fn a_profile_has_what_a_search_has_chosen() {
         let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
         let arm = Arm { group: 8, batch: Some(512), ..Arm::FIRST };
-        let wanted = Chosen { arm, period_ticks: 200.0, reach: 4, distance_ns: Some(30.0) };
+        let wanted = Chosen { arm, period_ticks: 200.0, period_by_races: false, reach: 4, distance_ns: Some(30.0) };
         assert_eq!(chosen(&tuned(), clock).unwrap(), Some(wanted));
         assert_eq!(name(&tuned()), "tuned on MP on 2026-11-28");
         assert_eq!(chosen(&Tuned { distance_ns: None, ..tuned() }, clock).unwrap(), None);
@@ -222,6 +223,31 @@ mod tests {
         }
         let wrong = Settings { group: Some(0), ..tuned().settings };
         assert!(chosen(&Tuned { settings: wrong, ..tuned() }, clock).is_err());
+    }
+
+    #[test]
+    fn only_paced_settings_have_a_known_period() {
+        let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
+        let kept = |pace: &str, period_ns, period_by_races| Kept {
+            scenario: "SB".to_owned(),
+            source_sha256: String::new(),
+            cpus: vec![0, 1],
+            settings: Settings { pace: pace.to_owned(), ..Settings::default_paced() },
+            distance_ns: None,
+            period_ns,
+            period_by_races,
+            reach: 1,
+            races: true,
+            searched_s: 1.0,
+            wakerace: String::new(),
+            when: String::new(),
+        };
+        let found =
+            |kept: &Kept| of_kept(kept, clock).map(|chosen| (chosen.period_ticks, chosen.period_by_races)).unwrap();
+        assert_eq!(found(&kept("paced", Some(75.0), true)), (150.0, true));
+        assert_eq!(found(&kept("paced", Some(75.0), false)), (150.0, false));
+        assert_eq!(found(&kept("free", Some(75.0), true)), (0.0, false));
+        assert_eq!(found(&kept("paced", None, true)), (0.0, false));
     }
 
     /// An edited profile must keep the limits of `--group` and `--batch`.

@@ -13,9 +13,10 @@ use super::result::Finished;
 use super::run::{Measured, run_with};
 use crate::error::{Error, Result};
 use crate::harness::{Limits, Memory, Stop, Tally};
+use crate::machine::Clock;
 use crate::record::{self, CodeRecord, ScenarioResult, SettingsRecord};
-use crate::search::Chosen;
-use crate::units::Nanos;
+use crate::search::{Chosen, Settled};
+use crate::units::{Nanos, Ticks};
 
 /// The most parts of a run. The last one runs to the end at any distance.
 const MOST_PARTS: usize = 32;
@@ -50,6 +51,12 @@ pub(super) fn follow<'a>(
         // What was found before the run is not what a search has chosen.
         finished.result.pace.profile = finished.result.pace.profile.filter(|_| record.is_none());
         finished.result.search = record;
+        let found = (measurement.best_period, measurement.elapsed);
+        if let (Some(searching), Some(settled)) = (&base.choice.searching, settled(chosen, found, base.common.units()))
+        {
+            let mut knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
+            knowledge.settle(&base.placement.cpus, &base.scenario.sha256, settled);
+        }
         parts.add(finished, chosen.distance_ns);
         let distance = measurement.distances.as_ref().and_then(|distances| distances.last);
         let left = experiment.common.limits.duration.map(|limit| limit.saturating_sub(measurement.elapsed));
@@ -71,6 +78,13 @@ pub(super) fn follow<'a>(
         };
         seen = Some(all);
     }
+}
+
+/// The settings of a part with the period that had the most races, if that is news: the period and how long the part was.
+fn settled(chosen: Chosen, (best, elapsed): (Option<Nanos>, Duration), units: Clock) -> Option<Settled> {
+    let Ticks(period) = units.ticks(best.filter(|_| !chosen.period_by_races)?);
+    let chosen = Chosen { period_ticks: period as f64, period_by_races: true, ..chosen };
+    Some(Settled { chosen, elapsed_s: elapsed.as_secs_f64() })
 }
 
 /// The experiment with another duration.
@@ -254,6 +268,17 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_part_settles_on_a_period_that_was_not_known() {
+        let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
+        let searched =
+            Chosen { arm: Arm::FIRST, period_ticks: 90.0, period_by_races: false, reach: 2, distance_ns: Some(30.0) };
+        let found = |chosen, best| settled(chosen, (best, Duration::from_secs(3)), clock);
+        let wanted = Chosen { period_ticks: 150.0, period_by_races: true, ..searched };
+        assert_eq!(found(searched, Some(Nanos(75.0))), Some(Settled { chosen: wanted, elapsed_s: 3.0 }));
+        assert_eq!((found(searched, None), found(wanted, Some(Nanos(75.0)))), (None, None));
+    }
+
     /// Settings that are the only ones there are count at any distance.
     #[test]
     fn the_only_settings_count_at_every_distance() {
@@ -268,7 +293,7 @@ mod tests {
         let searching =
             Searching { allowed: Allowed { prefetch: Some(arm.prefetch), ..searching.allowed }, ..searching };
         let base = Experiment { choice: Choice { searching: Some(searching), ..base.choice }, ..base };
-        let chosen = Chosen { arm, period_ticks: 1000.0, reach: 1, distance_ns: Some(9000.0) };
+        let chosen = Chosen { arm, period_ticks: 1000.0, period_by_races: false, reach: 1, distance_ns: Some(9000.0) };
         let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
         let first = Explored { experiment, chosen, record: None };
         let mut memory = Memory::default();
@@ -300,7 +325,8 @@ mod tests {
             let base = tests_of_explore::experiment(&scenario, limits, &searching);
             let before = Some("found by an earlier run".to_owned());
             let base = Experiment { choice: Choice { profile: before.clone(), ..base.choice }, ..base };
-            let chosen = Chosen { arm, period_ticks: 1000.0, reach: 1, distance_ns: Some(9000.0) };
+            let chosen =
+                Chosen { arm, period_ticks: 1000.0, period_by_races: false, reach: 1, distance_ns: Some(9000.0) };
             let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
             let first = Explored { experiment, chosen, record: None };
             let mut shown = 0;

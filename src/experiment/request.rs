@@ -34,6 +34,8 @@ pub struct Experiment<'a> {
     pub free_because: Option<String>,
     /// The period at which a search left these settings. It takes the place of a calibration.
     pub searched_period: Option<Ticks>,
+    /// Whether it is the period that had the most races in an earlier run ([`crate::search::Chosen`]).
+    pub period_by_races: bool,
     /// A factor of the width of the sweep of skews. A search may find that the peak lies outside of the usual one.
     pub reach: u32,
 }
@@ -141,6 +143,7 @@ impl<'a> Experiment<'a> {
             code,
             free_because: None,
             searched_period: None,
+            period_by_races: false,
             reach: 1,
         })
     }

@@ -17,7 +17,7 @@ use crate::program::{Const, Program};
 use crate::record::{
     CountRecord, DelayRecord, DistancesRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord,
     LayoutRecord, LineFillsRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, ScenarioResult,
-    SkewRecord, StratumRecord, compute, naming_of,
+    SkewRecord, StratumRecord, UnsharedRecord, compute, naming_of,
 };
 use crate::stats::drift;
 use crate::units::Nanos;
@@ -218,6 +218,8 @@ fn last_writers(program: &Program, tally: &LastWriterTally) -> LastWriterRecord 
 /// The counts at each distance between the CPUs.
 fn distances(program: &Program, clock: Clock, found: &DistanceCounts, paced: bool) -> DistancesRecord {
     let several = found.strata.len() > 1;
+    let block =
+        |&harness::Block { iterations, races }: &harness::Block| CountRecord { iterations, races, matches: None };
     let stratum = |at: &AtDistance| {
         let CountRecord { iterations, races, matches } = counts(program, &at.counts);
         let own = if several { at.counts.clone() } else { SlotTally::default() };
@@ -242,15 +244,27 @@ fn distances(program: &Program, clock: Clock, found: &DistanceCounts, paced: boo
                 .filter(|tally| tally.iterations > 0)
                 .map(|tally| last_writers(program, tally))
                 .collect(),
-            blocks: (at.blocks.iter())
-                .map(|&harness::Block { iterations, races }| CountRecord { iterations, races, matches: None })
-                .collect(),
+            blocks: at.blocks.iter().map(block).collect(),
             repeats: Vec::new(),
+            unshared: at.unshared.as_ref().map(|part| {
+                let CountRecord { iterations: own, races, matches } = counts(program, &part.counts);
+                let blocks = if own == iterations { &[][..] } else { &part.blocks };
+                UnsharedRecord {
+                    elapsed_s: part.elapsed.as_secs_f64(),
+                    in_batches_s: part.in_batches.as_secs_f64(),
+                    iterations: own,
+                    matches,
+                    races,
+                    blocks: blocks.iter().map(block).collect(),
+                    ..UnsharedRecord::default()
+                }
+            }),
         }
     };
     DistancesRecord {
         looks: found.looks,
         lost: found.lost,
+        shared: found.shared,
         offset_changes: found.offset_changes,
         strata: found.strata.iter().map(stratum).collect(),
         between: counts(program, &found.between),

@@ -271,7 +271,7 @@ fn calibrate(
     };
     plan.period = period.unwrap_or(measured);
     if period.is_none() {
-        plan.adapt = Adapt::Races;
+        plan.adapt = if experiment.period_by_races { Adapt::Known } else { Adapt::Races };
     }
     plan.focus = skews.is_none() && !common.window;
     plan.skews = skews.clone().unwrap_or_else(|| match common.edges {

@@ -5,12 +5,16 @@
 //! them to a *slot*. A slot is a pair of levels ([`crate::stats::Levels`]): those of the look before and of the look after.
 //! At the end of the run all looks are known and give the strata. A slot whose two levels are of one stratum belongs to it.
 //! The counts of the others are in no stratum.
+//!
+//! A look also says whether another load uses a core of the threads (module `sharing`). Batches between two looks that found none have
+//! slots of their own, so that a stratum knows which of its counts are *unshared*.
 
 use std::time::Duration;
 
 use super::convert::whole;
 use super::history::Block;
 use super::look::{FARTHEST_NS, LONGEST_NS};
+use super::sharing::{Cores, Found};
 use crate::machine::Clock;
 use crate::stats::{Levels, Stratum};
 
@@ -19,13 +23,24 @@ pub(super) type Slot = u16;
 /// The slot of batches without a look before or after them.
 const NOWHERE: Slot = 0;
 /// The most slots. With more pairs of levels than this, further ones are counted nowhere.
-const MOST_SLOTS: usize = 64;
+const MOST_SLOTS: usize = 128;
 /// Time from one look to the next.
 const EVERY: Duration = Duration::from_millis(15);
 /// It is longer if looks take long: at least this many times their own time.
 const LOOK_SHARE: f64 = 1000.0;
 /// The most cells of a [`Timeline`].
 const MOST_CELLS: usize = 4096;
+
+/// What a look has found.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Look {
+    /// The time of a line transfer, in ticks; `None` if it measured nothing.
+    pub transfer_ticks: Option<f64>,
+    /// The time that the look took if no thread lost its CPU, in ticks.
+    pub cost_ticks: f64,
+    /// The ratio of the core of each thread ([`super::sharing::Probe`]); `None` if they were not probed.
+    pub ratios: Option<Vec<f64>>,
+}
 
 /// What a run measured at one distance, apart from its counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -104,20 +119,43 @@ struct Pending {
     batches: u64,
 }
 
+/// A look that measured a distance.
+#[derive(Debug, Clone, Copy)]
+struct Last {
+    level: usize,
+    /// Its time, in ticks.
+    at: u64,
+    /// Whether it found a core shared; `None` if cores were not probed.
+    shared: Option<bool>,
+}
+
+/// Batches between two looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Batches {
+    /// The levels of the two looks, in ascending order.
+    levels: (usize, usize),
+    /// Whether both looks found that no core was shared.
+    unshared: bool,
+}
+
 /// The distances of a run so far.
 #[derive(Debug)]
 pub(super) struct Distances {
     clock: Clock,
     levels: Levels,
-    /// The last look that measured a distance: its level, and its time in ticks.
-    last: Option<(usize, u64)>,
+    /// The cores of the threads, and how many looks that measured a distance found them shared, and not shared.
+    cores: Option<Cores>,
+    shared: u64,
+    unshared: u64,
+    /// The last look that measured a distance.
+    last: Option<Last>,
     /// When the next look is due.
     due: u64,
     /// Whether batches ran since the last look of any kind.
     ran: bool,
     pending: Pending,
-    /// The pair of levels of each slot, in ascending order of the two, and its totals. [`NOWHERE`] has none.
-    slots: Vec<(Option<(usize, usize)>, SlotTotals)>,
+    /// The batches of each slot, and its totals. [`NOWHERE`] has none.
+    slots: Vec<(Option<Batches>, SlotTotals)>,
     timeline: Timeline,
     looks: u64,
     lost: u64,
@@ -133,6 +171,16 @@ pub(super) struct StratumSlots {
     pub totals: SlotTotals,
     /// Counts in the order of time.
     pub course: Vec<Block>,
+    /// The same of the slots during which no core was shared; `None` if cores were not probed.
+    pub unshared: Option<PartSlots>,
+}
+
+/// A part of a stratum.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct PartSlots {
+    pub slots: Vec<Slot>,
+    pub totals: SlotTotals,
+    pub course: Vec<Block>,
 }
 
 impl Distances {
@@ -140,6 +188,9 @@ impl Distances {
         Distances {
             clock,
             levels: Levels::default(),
+            cores: None,
+            shared: 0,
+            unshared: 0,
             last: None,
             due: 0,
             ran: false,
@@ -152,6 +203,21 @@ impl Distances {
         }
     }
 
+    /// The same of threads on these CPUs, whose cores are probed.
+    pub fn on(self, cpus: &[usize]) -> Distances {
+        Distances { cores: Some(Cores::of(cpus)), ..self }
+    }
+
+    /// Notes what was learned about the cores, for later runs of this process.
+    pub fn keep_cores(&self) {
+        self.cores.iter().for_each(Cores::keep);
+    }
+
+    /// Number of looks that found a core shared; `None` if cores were not probed.
+    pub fn shared(&self) -> Option<u64> {
+        (self.shared + self.unshared > 0).then_some(self.shared)
+    }
+
     /// Whether a look is due: at the time `now` or, if the run is over, after its last batch.
     pub fn is_due(&self, now: u64, over: bool) -> bool {
         if over { self.ran } else { now >= self.due }
@@ -159,7 +225,7 @@ impl Distances {
 
     /// The level that batches run at, as far as is known. `None` before the first look.
     pub fn level(&self) -> Option<usize> {
-        self.last.map(|(level, _)| level)
+        self.last.map(|last| last.level)
     }
 
     /// The typical distance of a level, in nanoseconds.
@@ -186,14 +252,14 @@ impl Distances {
         self.pending.shown = Block::default();
     }
 
-    /// Adds a look at the time `now`. `ticks` is the time of a line transfer, `cost` that of the look; both are absent if it
-    /// measured nothing. Returns the slot of the batches since the look before.
-    pub fn look(&mut self, now: u64, ticks: Option<f64>, cost: f64) -> Option<Slot> {
+    /// Adds a look at the time `now`. Returns the slot of the batches since the look before.
+    pub fn look(&mut self, now: u64, look: &Look) -> Option<Slot> {
         self.looks += 1;
         self.ran = false;
-        let ns = ticks.map(|ticks| self.clock.nanos_of(ticks).0).filter(|ns| *ns > 0.0 && *ns <= FARTHEST_NS);
+        let ns =
+            look.transfer_ticks.map(|ticks| self.clock.nanos_of(ticks).0).filter(|ns| *ns > 0.0 && *ns <= FARTHEST_NS);
         let shortest = EVERY.as_secs_f64() * self.clock.frequency_hz;
-        let pause = ns.map_or(shortest, |_| shortest.max(LOOK_SHARE * cost));
+        let pause = ns.map_or(shortest, |_| shortest.max(LOOK_SHARE * look.cost_ticks));
         self.due = now.saturating_add(whole(pause));
         let Some(ns) = ns else {
             self.lost += 1;
@@ -201,13 +267,17 @@ impl Distances {
         };
         self.first = self.first.or(Some(ns));
         let level = self.levels.level(ns);
-        let before = self.last.replace((level, now));
+        let shared = self.looked_at(look.ratios.as_deref());
+        let before = self.last.replace(Last { level, at: now, shared });
         let mut pending = std::mem::take(&mut self.pending);
-        pending.totals.ticks = before.map_or(0, |(_, at)| now.saturating_sub(at));
+        pending.totals.ticks = before.map_or(0, |before| now.saturating_sub(before.at));
         if pending.batches == 0 {
             return None;
         }
-        let slot = before.map_or(NOWHERE, |(before, _)| self.slot((before.min(level), before.max(level))));
+        let slot = before.map_or(NOWHERE, |before| {
+            let unshared = [before.shared, shared] == [Some(false); 2];
+            self.slot(Batches { levels: (before.level.min(level), before.level.max(level)), unshared })
+        });
         let totals = &mut self.slots[usize::from(slot)].1;
         *totals = totals.plus(pending.totals);
         if pending.shown.iterations > 0 {
@@ -216,23 +286,43 @@ impl Distances {
         Some(slot)
     }
 
-    /// The slot of a pair of levels.
-    fn slot(&mut self, pair: (usize, usize)) -> Slot {
-        let known = self.slots.iter().position(|(known, _)| *known == Some(pair));
+    /// Whether a core was shared at a look with these ratios.
+    fn looked_at(&mut self, ratios: Option<&[f64]>) -> Option<bool> {
+        let Found { shared, corrects } = self.cores.as_mut()?.look(ratios?);
+        if corrects {
+            // What was taken for unshared was not.
+            self.shared += std::mem::take(&mut self.unshared);
+            self.slots
+                .iter_mut()
+                .filter_map(|(batches, _)| batches.as_mut())
+                .for_each(|batches| batches.unshared = false);
+            self.last.iter_mut().for_each(|last| last.shared = Some(true));
+        }
+        *(if shared { &mut self.shared } else { &mut self.unshared }) += 1;
+        Some(shared)
+    }
+
+    /// The slot of batches.
+    fn slot(&mut self, batches: Batches) -> Slot {
+        let known = self.slots.iter().position(|(known, _)| *known == Some(batches));
         let at = known.unwrap_or_else(|| {
             if self.slots.len() == MOST_SLOTS {
                 return usize::from(NOWHERE);
             }
-            self.slots.push((Some(pair), SlotTotals::default()));
+            self.slots.push((Some(batches), SlotTotals::default()));
             self.slots.len() - 1
         });
         Slot::try_from(at).unwrap_or(NOWHERE)
     }
 
-    /// The slot of batches between two looks of one level. `None` if there are no such batches yet.
-    pub fn slot_of(&self, level: usize) -> Option<Slot> {
-        let at = self.slots.iter().position(|(pair, _)| *pair == Some((level, level)));
-        at.and_then(|at| Slot::try_from(at).ok())
+    /// The slots of batches between two looks of one level; none if there are no such batches yet.
+    pub fn slots_of(&self, level: usize) -> Vec<Slot> {
+        let is_here = |batches: &Batches| batches.levels == (level, level);
+        (0..)
+            .zip(&self.slots)
+            .filter(|(_, (batches, _))| batches.as_ref().is_some_and(is_here))
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// Number of looks, and how many of them measured nothing.
@@ -248,19 +338,20 @@ impl Distances {
     /// The strata of the run and their slots.
     pub fn strata(&self) -> Vec<StratumSlots> {
         let (strata, of_level) = self.levels.strata();
-        let of = |pair: Option<(usize, usize)>| {
-            let (a, b) = pair?;
-            of_level[a].filter(|_| of_level[a] == of_level[b])
-        };
-        let with = |(number, stratum): (usize, Stratum)| {
-            let own = || (0..).zip(&self.slots).filter(|(_, (pair, _))| of(*pair) == Some(number));
+        let of = |Batches { levels: (a, b), .. }: Batches| of_level[a].filter(|_| of_level[a] == of_level[b]);
+        let part = |wanted: &dyn Fn(Batches) -> bool| {
+            let own = || (0..).zip(&self.slots).filter(|(_, (batches, _))| batches.is_some_and(wanted));
             let slots: Vec<Slot> = own().map(|(slot, _)| slot).collect();
-            StratumSlots {
-                stratum,
+            PartSlots {
                 totals: own().fold(SlotTotals::default(), |sum, (_, (_, totals))| sum.plus(*totals)),
                 course: self.timeline.of(|slot| slots.contains(&slot)),
                 slots,
             }
+        };
+        let with = |(number, stratum): (usize, Stratum)| {
+            let PartSlots { slots, totals, course } = part(&|batches| of(batches) == Some(number));
+            let unshared = || part(&|batches| of(batches) == Some(number) && batches.unshared);
+            StratumSlots { stratum, slots, totals, course, unshared: self.shared().map(|_| unshared()) }
         };
         // A stratum whose looks were all alone has no batches.
         strata.into_iter().enumerate().map(with).filter(|stratum| stratum.totals.instances > 0).collect()
@@ -279,13 +370,22 @@ mod tests {
     const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
     const MS: u64 = 1_000_000;
 
+    fn look(transfer_ticks: Option<f64>, cost_ticks: f64) -> Look {
+        Look { transfer_ticks, cost_ticks, ratios: None }
+    }
+
     /// Looks at a simulated box every 15 ms, with one batch of 100 iterations between two looks. Returns the slots.
     fn simulate(distances: &mut Distances, box_ns: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<Slot>> {
+        simulate_looks(distances, box_ns.into_iter().map(|ns| look(ns, 5000.0)))
+    }
+
+    fn simulate_looks(distances: &mut Distances, looks: impl IntoIterator<Item = Look>) -> Vec<Option<Slot>> {
         let mut now = 0;
         let mut slots = Vec::new();
-        for ns in box_ns {
+        for look in looks {
+            let ns = look.transfer_ticks;
             assert!(distances.is_due(now, false));
-            slots.push(distances.look(now, ns, 5000.0));
+            slots.push(distances.look(now, &look));
             assert!(!distances.is_due(now + 14 * MS, false) && !distances.is_due(now, true));
             distances.batch(9 * MS, 100, 12_500.0);
             distances.shows(Block { iterations: 100, races: if ns.is_some_and(|ns| ns > 100.0) { 10 } else { 50 } });
@@ -306,7 +406,7 @@ mod tests {
         let [near, between, far] = [slots[1], slots[5], slots[6]].map(Option::unwrap);
         let wanted = [vec![near; 4], vec![between], vec![far; 8], vec![between]].concat();
         assert_eq!(slots[1..].iter().map(|slot| slot.unwrap()).collect::<Vec<_>>(), wanted);
-        assert_eq!([0, 1, 2].map(|level| distances.slot_of(level)), [Some(near), Some(far), None]);
+        assert_eq!([0, 1, 2].map(|level| distances.slots_of(level)), [vec![near], vec![far], vec![]]);
         let strata = distances.strata();
         assert_eq!(strata.iter().map(|stratum| stratum.slots.clone()).collect::<Vec<_>>(), [[near], [far]]);
         let [a, b] = &strata[..] else { panic!("{strata:?}") };
@@ -321,6 +421,42 @@ mod tests {
         assert_eq!((a.course.len(), b.course.len()), (4, 8));
         assert!(a.course.iter().all(|block| block.races == 50), "{a:?}");
         assert_eq!((distances.looks(), distances.first()), ((15, 0), Some(17.0)));
+    }
+
+    #[test]
+    fn batches_between_two_looks_without_another_load_are_unshared() {
+        // No machine has these CPUs.
+        let run = |ratios: &[Option<[f64; 2]>], cpus: [usize; 2]| {
+            let mut distances = Distances::new(CLOCK).on(&cpus);
+            let with = |ratios: &Option<[f64; 2]>| Look {
+                ratios: ratios.map(|ratios| ratios.to_vec()),
+                ..look(Some(40.0), 5000.0)
+            };
+            simulate_looks(&mut distances, ratios.iter().map(with));
+            distances
+        };
+        let counts = |distances: &Distances| {
+            let strata = distances.strata();
+            let [only] = &strata[..] else { panic!("{strata:?}") };
+            let unshared = only.unshared.as_ref().map(|part| (part.totals.instances, part.course.len()));
+            (only.totals.instances, unshared, distances.shared())
+        };
+        let (alone, shared) = (Some([0.3, 0.2]), Some([0.3, 0.25]));
+        let found = run(&[alone, alone, shared, shared, alone, alone, alone], [1_000_003, 1_000_004]);
+        assert_eq!(counts(&found), (600, Some((300, 3)), Some(2)));
+        // The skews of a level are selected by all of its batches.
+        assert_eq!(found.slots_of(0).len(), 2);
+        // The first three were shared after all, and so were the batches behind them.
+        let found = run(&[shared, shared, shared, alone, alone], [1_000_005, 1_000_006]);
+        assert_eq!(counts(&found), (400, Some((100, 1)), Some(3)));
+        found.keep_cores();
+        // This process knows.
+        let found = run(&[shared, shared, shared, shared], [1_000_005, 1_000_006]);
+        assert_eq!(counts(&found), (300, Some((0, 0)), Some(4)));
+        // A look without a probe says nothing of the batches beside it.
+        let found = run(&[alone, alone, None, alone, alone], [1_000_007, 1_000_008]);
+        assert_eq!(counts(&found), (400, Some((200, 2)), Some(0)));
+        assert_eq!(counts(&run(&[None; 3], [1_000_009, 1_000_010])), (200, None, None));
     }
 
     #[test]
@@ -339,7 +475,7 @@ mod tests {
     #[test]
     fn looks_that_cost_much_come_less_often() {
         let mut distances = Distances::new(CLOCK);
-        assert_eq!(distances.look(0, Some(300.0), 100_000.0), None);
+        assert_eq!(distances.look(0, &look(Some(300.0), 100_000.0)), None);
         assert!(!distances.is_due(99 * MS, false) && distances.is_due(100 * MS, false));
         assert!(!distances.is_due(200 * MS, true), "nothing ran");
     }

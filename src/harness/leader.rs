@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::convert::{size, whole};
-use super::distance::{Distances, Slot};
+use super::distance::{Distances, Look, Slot};
 use super::history::{Block, History};
 use super::measurement::Stop;
 use super::offsets::Offsets;
@@ -76,7 +76,10 @@ impl Regime {
         } else {
             (given * far).clamp(shortest.min(given), longest.max(given))
         };
-        Regime { control: PeriodControl::new(period, shortest, longest), period_ticks: period, instance_ticks: 0.0 }
+        // At another distance the period is a guess.
+        let is_known = plan.adapt == Adapt::Known && !crate::stats::apart(far, 1.0);
+        let control = if is_known { PeriodControl::knowing } else { PeriodControl::new };
+        Regime { control: control(period, shortest, longest), period_ticks: period, instance_ticks: 0.0 }
     }
 }
 
@@ -196,6 +199,8 @@ pub(super) struct RunTotals {
     /// The distances between the CPUs, if they were measured, and how often an offset between their counters changed.
     pub distances: Option<Distances>,
     pub offset_changes: u64,
+    /// The period with the most races, if periods were compared by their races.
+    pub best_period_ticks: Option<f64>,
     /// Time from the first batch to the last.
     pub elapsed: Duration,
     pub interrupted: bool,
@@ -250,16 +255,20 @@ impl<'a> Leader<'a> {
 
     /// The totals of the run.
     pub fn into_totals(mut self) -> RunTotals {
+        // The one of the distance at which most was compared.
+        let controls = self.parked.values().chain([&self.regime]).map(|regime| &regime.control);
+        let most = controls.max_by(|a, b| a.compared().total_cmp(&b.compared()));
+        self.totals.best_period_ticks = most.and_then(PeriodControl::found);
         self.totals.distances = self.distances;
         self.totals.offset_changes = self.offsets.changes();
         self.totals
     }
 
-    /// Adds a look: the time of a line transfer in ticks (`None` if it measured nothing), and the time that the look took.
-    pub fn looked(&mut self, transfer_ticks: Option<f64>, cost_ticks: f64) {
+    /// Adds a look.
+    pub fn looked(&mut self, look: &Look) {
         let now = self.plan.now(self.clock);
         let Some(distances) = &mut self.distances else { return };
-        self.settle = distances.look(now, transfer_ticks, cost_ticks);
+        self.settle = distances.look(now, look);
         let Some(level) = distances.level() else { return };
         let apart = |Nanos(at)| crate::stats::apart(at, distances.typical(level));
         self.elsewhere = if self.plan.only_at.is_some_and(apart) { self.elsewhere + 1 } else { 0 };
@@ -284,10 +293,10 @@ impl<'a> Leader<'a> {
         self.plan.focus && self.plan.skews.len() > 1 && self.sweeps.get(self.level).is_some_and(Sweep::is_due)
     }
 
-    /// The slot whose counts the skews are selected by: that of the present level, if distances are measured and batches of it
-    /// are settled.
-    pub fn slot(&self) -> Option<Slot> {
-        self.distances.as_ref().and_then(|distances| distances.slot_of(self.level))
+    /// The slots whose counts the skews are selected by: those of the present level. None if no distances are measured, or if no batches of
+    /// it are settled.
+    pub fn slots(&self) -> Vec<Slot> {
+        self.distances.as_ref().map_or(Vec::new(), |distances| distances.slots_of(self.level))
     }
 
     /// Selects skews at the present level, by index.
@@ -474,7 +483,8 @@ impl<'a> Leader<'a> {
         let (skew, focused) = self.sweeps[self.level].draw(self.plan.skews.len(), &mut self.random);
         self.focused = focused;
         // Before skews are selected, races say more about the skew than about the period.
-        if self.plan.adapt == Adapt::Races && (focused || self.plan.skews.len() == 1) {
+        let by_races = matches!(self.plan.adapt, Adapt::Races | Adapt::Known);
+        if by_races && (focused || self.plan.skews.len() == 1) {
             self.regime.control.comparable();
         }
         let region = self.random.usize(..self.plan.regions());
@@ -512,6 +522,11 @@ mod tests {
     use crate::units::Ticks;
 
     /// A clock with the host's counter, declared as 1 GHz. Where the counter is slower, the tests take longer.
+    /// Looks that take long come seldom: no other one in a test.
+    fn look(transfer_ticks: Option<f64>) -> Look {
+        Look { transfer_ticks, cost_ticks: 1e12, ratios: None }
+    }
+
     const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
 
     fn plan() -> RunPlan {
@@ -772,7 +787,7 @@ mod tests {
         assert_eq!((led.leader.selects(), led.leader.sweeps[0].swept), (true, 15));
         led.leader.select(vec![2]);
         assert_eq!(draw(&mut led, 20).0[2], 16);
-        assert!(RunPlan { focus: false, ..plan.clone() } != plan && led.leader.slot().is_none());
+        assert!(RunPlan { focus: false, ..plan.clone() } != plan && led.leader.slots().is_empty());
     }
 
     /// The period and the skews of one distance are there again when the CPUs are at it again.
@@ -783,10 +798,8 @@ mod tests {
             AtomicBool::new(false),
         );
         let mut led = Led::new(&plan, &go);
-        // Looks that take long come seldom: no other one in this test.
-        const LONG: f64 = 1e12;
         led.leader.distances = Some(Distances::new(CLOCK));
-        led.leader.looked(Some(40.0), LONG);
+        led.leader.looked(&look(Some(40.0)));
         assert_eq!((led.leader.level, led.leader.regime.period_ticks), (0, 100.0));
         let run = |led: &mut Led<'_>, batches: usize| {
             for _ in 0..batches {
@@ -799,18 +812,23 @@ mod tests {
         let near = led.leader.regime.period_ticks;
         assert!(near < 100.0, "the search begins with shorter periods: {near}");
         // Five times as far: the period of the plan in proportion, and all skews again.
-        led.leader.looked(Some(200.0), LONG);
+        led.leader.looked(&look(Some(200.0)));
         assert!(
             (led.leader.regime.period_ticks - 500.0).abs() < 1e-6 && !led.leader.selects() && led.leader.level == 1
         );
         run(&mut led, 6);
         assert!(led.leader.selects() && led.leader.regime.period_ticks < 500.0);
-        led.leader.looked(Some(41.0), LONG);
+        led.leader.looked(&look(Some(41.0)));
         assert_eq!((led.leader.level, led.leader.regime.period_ticks), (0, near));
         assert_eq!(led.leader.sweeps[0].selected, [1]);
         // A given period stays, whatever the distance.
         let plan = RunPlan { adapt: Adapt::Never, ..plan.clone() };
         assert_eq!(Regime::new(&plan, CLOCK, 5.0).period_ticks, 100.0);
+        // What is known at a distance is a guess at another one.
+        let known = RunPlan { adapt: Adapt::Known, ..plan.clone() };
+        let is_known = |plan: &RunPlan, far| Regime::new(plan, CLOCK, far).control.is_known();
+        assert_eq!([0.7, 1.0, 1.5, 5.0].map(|far| is_known(&known, far)), [true, true, true, false]);
+        assert!(!is_known(&RunPlan { adapt: Adapt::Races, ..known.clone() }, 1.0));
         // The period of the plan is in the range of the control.
         let plan = RunPlan { adapt: Adapt::Kept, ..plan };
         let [shortest, longest] = [1e-9, 1e9].map(|far| Regime::new(&plan, CLOCK, far).period_ticks);
@@ -821,7 +839,6 @@ mod tests {
     #[test]
     fn a_run_ends_where_the_cpus_stay_away() {
         let go = AtomicBool::new(false);
-        const LONG: f64 = 1e12;
         let run = |only_at: Option<f64>, duration: Duration, looks: &[f64]| {
             let limits = Limits { duration: Some(duration), ..Limits::default() };
             let plan = RunPlan { only_at: only_at.map(Nanos), limits, ..plan() };
@@ -829,7 +846,7 @@ mod tests {
             led.leader.distances = Some(Distances::new(CLOCK));
             let mut batches = 0;
             for &ns in looks {
-                led.leader.looked(Some(ns), LONG);
+                led.leader.looked(&look(Some(ns)));
                 let Some(batch) = led.next() else { break };
                 led.done(batch, FINE, false);
                 batches += 1;

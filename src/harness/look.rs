@@ -6,6 +6,9 @@
 //! The other threads wait meanwhile. With more than two threads each of them has its turn with P0, and the distance of the look is
 //! the largest of theirs.
 //!
+//! A look also says whether another load uses the core of a thread (module `sharing`). The threads probe their cores one after another:
+//! two of them may share a core themselves, and one that waits needs few of its adders.
+//!
 //! Who writes what: P0 writes a request into `turn`, the other thread writes the answer there (both release, read with
 //! acquire). `reading` is written by the other thread before its answer. A look starts and ends with `turn` at 0, and
 //! the rendezvous order one look after another.
@@ -30,12 +33,13 @@ const PATIENCE: u64 = 100;
 /// one, its threads did not run at the same time, and it has measured nothing.
 pub(super) const FARTHEST_NS: f64 = 1e4;
 
-/// Requests of P0: answer; answer with a reading of your counter; the look is over. They are in the low bits of `turn`,
-/// and the number of the round trip is above them. An answer has no request.
+/// Requests of P0: answer; answer with a reading of your counter; with the ratio of your core; the look is over. They are in the low bits
+/// of `turn`, and the number of the round trip is above them. An answer has no request.
 const PLAIN: u64 = 1;
 const READ: u64 = 2;
-const OVER: u64 = 3;
-const REQUEST: u64 = 3;
+const PROBE: u64 = 3;
+const OVER: u64 = 4;
+const REQUEST: u64 = 7;
 
 /// The line that P0 and another thread write in turn.
 #[derive(Debug, Default)]
@@ -49,6 +53,8 @@ pub(super) struct Line {
 pub(super) struct Seen {
     /// The time of one line transfer, in ticks.
     pub transfer_ticks: f64,
+    /// The ratio of the other thread's core ([`super::sharing::Probe`]); `None` if it was not asked for, or not measured.
+    pub ratio: Option<f64>,
     /// The other thread's counter is ahead of P0's by at least and at most these ticks; `None` if it was not read.
     pub ahead: Option<(i64, i64)>,
     /// Number of round trips.
@@ -68,6 +74,8 @@ pub(super) struct Timer<'a> {
     pub now: &'a dyn Fn() -> u64,
     /// Reads P0's counter in order with the accesses before and after, if counters are to be compared.
     pub ordered: Option<&'a dyn Fn() -> u64>,
+    /// Whether cores are probed.
+    pub probes: bool,
     /// The smallest step of the clock, the cost of a reading, and [`LONGEST_NS`], in ticks.
     pub step: u64,
     pub read: u64,
@@ -87,6 +95,12 @@ pub(super) fn ask(line: &Line, timer: &Timer<'_>, rendezvous: &Rendezvous) -> Re
     };
     // The other thread may not be there yet.
     trip(PLAIN)?;
+    let ratio = if timer.probes {
+        trip(PROBE)?;
+        Some(f64::from_bits(line.reading.load(Ordering::Relaxed))).filter(|ratio| *ratio > 0.0)
+    } else {
+        None
+    };
     let (begun, mut blocks) = ((timer.now)(), Vec::with_capacity(MOST_BLOCKS));
     let mut before = begun;
     let enough = |blocks: usize, ticks: u64| match blocks {
@@ -120,7 +134,7 @@ pub(super) fn ask(line: &Line, timer: &Timer<'_>, rendezvous: &Rendezvous) -> Re
         }
     }
     line.turn.store(OVER, Ordering::Release);
-    Ok(Seen { transfer_ticks: quartile(blocks), ahead, trips: turn / (REQUEST + 1) })
+    Ok(Seen { transfer_ticks: quartile(blocks), ratio, ahead, trips: turn / (REQUEST + 1) })
 }
 
 /// The lower quartile of some values.
@@ -129,11 +143,16 @@ fn quartile(mut values: Vec<f64>) -> f64 {
     values.get(values.len() / 4).copied().unwrap_or(0.0)
 }
 
-/// The other thread's part. `read` reads its counter in order with the accesses before and after.
+/// The other thread's part. `read` reads its counter in order with the accesses before and after, `probe` probes its core.
 ///
 /// # Errors
 /// [`Broken`] if a thread has ended early.
-pub(super) fn answer(line: &Line, read: impl Fn() -> u64, rendezvous: &Rendezvous) -> Result<(), Broken> {
+pub(super) fn answer(
+    line: &Line,
+    read: impl Fn() -> u64,
+    probe: impl Fn() -> Option<f64>,
+    rendezvous: &Rendezvous,
+) -> Result<(), Broken> {
     let mut seen = 0;
     loop {
         rendezvous.until(|| line.turn.load(Ordering::Acquire) != seen)?;
@@ -144,6 +163,7 @@ pub(super) fn answer(line: &Line, read: impl Fn() -> u64, rendezvous: &Rendezvou
                 return Ok(());
             }
             READ => line.reading.store(read(), Ordering::Relaxed),
+            PROBE => line.reading.store(probe().unwrap_or(0.0).to_bits(), Ordering::Relaxed),
             _ => (),
         }
         seen = turn & !REQUEST;
@@ -163,9 +183,9 @@ mod tests {
         // All readings are of one counter, which advances by 7 with each of them.
         let read = || time.fetch_add(7, Ordering::Relaxed);
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| answer(&line, || read() + ahead, &rendezvous));
+            let other = scope.spawn(|| answer(&line, || read() + ahead, || Some(0.3), &rendezvous));
             let ordered: Option<&dyn Fn() -> u64> = if ordered.is_some() { Some(&read) } else { None };
-            let timer = Timer { now: &now, ordered, step: 1, read: 20, longest: 1 << 40 };
+            let timer = Timer { now: &now, ordered, probes: ahead > 0, step: 1, read: 20, longest: 1 << 40 };
             let seen = ask(&line, &timer, &rendezvous).unwrap();
             assert_eq!(other.join().unwrap(), Ok(()));
             assert_eq!(line.turn.load(Ordering::Relaxed), 0, "ready for the next look");
@@ -183,7 +203,10 @@ mod tests {
             ticks.get()
         };
         let seen = look(now, None, 0);
-        assert_eq!(seen, Seen { transfer_ticks: 100.0, ahead: None, trips: 1 + BLOCK * MOST_BLOCKS as u64 });
+        assert_eq!(
+            seen,
+            Seen { transfer_ticks: 100.0, ratio: None, ahead: None, trips: 1 + BLOCK * MOST_BLOCKS as u64 }
+        );
         assert_eq!(seen.cost_ticks(), 200.0 * seen.trips as f64);
         assert_eq!(reads.get(), MOST_BLOCKS + 1);
         assert_eq!(quartile(vec![9.0, 1.0, 8.0, 2.0]), 2.0);
@@ -199,11 +222,13 @@ mod tests {
             };
             let (line, rendezvous) = (Line::default(), Rendezvous::new(2, false));
             std::thread::scope(|scope| {
-                let other = scope.spawn(|| answer(&line, || 0, &rendezvous));
-                let timer = Timer { now: &now, ordered: None, step: 1, read: 0, longest: 8000 };
+                let other = scope.spawn(|| answer(&line, || 0, || None, &rendezvous));
+                let timer = Timer { now: &now, ordered: None, probes: true, step: 1, read: 0, longest: 8000 };
                 let seen = ask(&line, &timer, &rendezvous).unwrap();
                 assert_eq!(other.join().unwrap(), Ok(()));
-                (seen.trips - 1) / BLOCK
+                // What the other thread could not measure is not known.
+                assert_eq!(seen.ratio, None);
+                (seen.trips - 2) / BLOCK
             })
         };
         assert_eq!([100, 1000, 2000, 5000, 1_000_000].map(blocks), [14, 8, 4, 4, 1]);
@@ -217,18 +242,19 @@ mod tests {
             still.get()
         };
         // Three readings a round trip, 7 apart: from 7 before to 7 after, and a step of 1 on either side.
-        assert_eq!(look(now, Some(0), 500).ahead, Some((492, 508)));
+        let seen = look(now, Some(0), 500);
+        assert_eq!((seen.ahead, seen.ratio), (Some((492, 508)), Some(0.3)));
     }
 
     #[test]
     fn a_thread_that_waits_in_a_look_is_let_go() {
         let (line, rendezvous) = (Line::default(), Rendezvous::new(2, true));
         std::thread::scope(|scope| {
-            let other = scope.spawn(|| answer(&line, || 0, &rendezvous));
+            let other = scope.spawn(|| answer(&line, || 0, || None, &rendezvous));
             rendezvous.break_up();
             assert_eq!(other.join().unwrap(), Err(Broken));
         });
-        let timer = Timer { now: &|| 0, ordered: None, step: 1, read: 1, longest: 1 };
+        let timer = Timer { now: &|| 0, ordered: None, probes: false, step: 1, read: 1, longest: 1 };
         assert_eq!(ask(&line, &timer, &rendezvous), Err(Broken));
     }
 }

@@ -36,6 +36,9 @@ pub struct Measurement {
     pub phases: Phases,
     /// Period: the mean over all instances if it adapts. 0 for a free run.
     pub period: Nanos,
+    /// The period that had the most races per second when periods were tried; `None` if few races were compared. It is that of the
+    /// distance at which most were.
+    pub best_period: Option<Nanos>,
     /// Share of groups, over all threads, that started late because their thread was still busy with an earlier
     /// group. With edges, of spans. 0 for a free run.
     pub late: f64,

@@ -16,6 +16,10 @@
 //! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter
 //! trial periods, its *rungs*. They are powers of 1/`RUNG`, the same in all ladders of all runs: where several periods are about as good, two
 //! runs choose the same one or neighbours.
+//!
+//! A *known* period had the most races in an earlier run. It is one of the rungs, and another one takes its place only with clearly more races:
+//! where the machine changes every few seconds, a choice among periods that are about as good says more about these seconds than about
+//! the periods.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -91,6 +95,10 @@ const FAR_ABOVE: f64 = 5.0;
 const PAST: f64 = 0.7;
 /// The last period chosen by its races is chosen again unless another one has this many times its rate.
 const CLEARLY: f64 = 1.08;
+/// A known period is chosen unless another one has this many times its rate.
+const FAR_MORE: f64 = 1.4;
+/// Batches at a rung from which on its races in the whole run count: those of three ladders in which it may be the best one.
+const THREE_LADDERS: f64 = 3.0 * MORE_BATCHES as f64;
 
 /// The shortest period that threads are asked to keep. About the time of two clock reads.
 pub(super) const SHORTEST_PERIOD: Duration = Duration::from_nanos(30);
@@ -122,6 +130,11 @@ pub(super) struct PeriodControl {
     hold: u32,
     /// What was seen at the rungs since a rate has changed, by the power of 1/[`RUNG`] nearest to each.
     past: BTreeMap<u64, Past>,
+    /// What was seen at the rungs in the whole run.
+    all: BTreeMap<u64, Past>,
+    /// The known period, if there is one, and the rungs, of which it is one.
+    known: Option<f64>,
+    rungs: Rungs,
     seen: Seen,
 }
 
@@ -151,16 +164,40 @@ impl Past {
     }
 }
 
-/// The power of 1/[`RUNG`] nearest to a period, which is at least a tick.
-fn rung_of(period: f64) -> u64 {
-    whole((period.ln() / -RUNG.ln()).round())
+/// The periods that ladders try: powers of 1/[`RUNG`], all longer by the same factor if one of them is to be a known period.
+#[derive(Debug, Clone, Copy, Default)]
+struct Rungs {
+    /// The logarithm of the factor to the base 1/[`RUNG`]; from 0 to 1.
+    shift: f64,
 }
 
-/// The shortest rung that is no shorter than a period of at least a tick.
-fn rung_above(period: f64) -> f64 {
-    // A period that is a rung itself may differ from it by rounding.
-    const ROUNDING: f64 = 1e-6;
-    RUNG.powf(-(period.ln() / -RUNG.ln() - ROUNDING).ceil())
+impl Rungs {
+    /// Rungs of which one is this period of at least a tick.
+    fn with(period: f64) -> Rungs {
+        Rungs { shift: log(period).fract() }
+    }
+
+    /// The number of the rung nearest to a period of at least a tick.
+    fn nearest(self, period: f64) -> u64 {
+        whole((log(period) - self.shift).round())
+    }
+
+    /// The period of a rung.
+    fn period(self, number: u64) -> f64 {
+        RUNG.powf(-(number as f64 + self.shift))
+    }
+
+    /// The shortest rung that is no shorter than a period of at least a tick.
+    fn above(self, period: f64) -> f64 {
+        // A period that is a rung itself may differ from it by rounding.
+        const ROUNDING: f64 = 1e-6;
+        self.period(whole((log(period) - self.shift - ROUNDING).ceil()))
+    }
+}
+
+/// The logarithm of a period to the base 1/[`RUNG`].
+fn log(period: f64) -> f64 {
+    period.ln() / -RUNG.ln()
 }
 
 /// Totals since the last look.
@@ -212,8 +249,36 @@ impl PeriodControl {
             best: None,
             hold: HOLD,
             past: BTreeMap::new(),
+            all: BTreeMap::new(),
+            known: None,
+            rungs: Rungs::default(),
             seen: Seen::default(),
         }
+    }
+
+    /// Starts with a known period.
+    pub(super) fn knowing(period: f64, shortest: f64, longest: f64) -> PeriodControl {
+        let (known, rungs) = (Some(period), Rungs::with(period.max(1.0)));
+        PeriodControl { known, best: known, rungs, ..PeriodControl::new(period, shortest, longest) }
+    }
+
+    /// The period that had the most races per tick in the ladders of the whole run. `None` if there were too few.
+    pub(super) fn found(&self) -> Option<f64> {
+        let races: f64 = self.all.values().map(|all| all.races).sum();
+        let known = self.all.iter().filter(|(_, all)| all.batches >= THREE_LADDERS);
+        let best = known.max_by(|a, b| a.1.rate().total_cmp(&b.1.rate()));
+        best.filter(|_| races >= ENOUGH_RACES as f64).map(|(&rung, _)| self.rungs.period(rung))
+    }
+
+    /// Whether it started with a known period.
+    #[cfg(test)]
+    pub(super) fn is_known(&self) -> bool {
+        self.known.is_some()
+    }
+
+    /// The number of batches in ladders where races decided.
+    pub(super) fn compared(&self) -> f64 {
+        self.all.values().map(|all| all.batches).sum()
     }
 
     /// Says that the batches are comparable from now on: all are at skews with similar race rates.
@@ -269,7 +334,9 @@ impl PeriodControl {
             Mode::Ladder { before, last, mut rungs } => {
                 rungs.push((period, seen));
                 if self.comparable {
-                    self.past.entry(rung_of(period)).or_default().add(seen);
+                    let rung = self.rungs.nearest(period);
+                    self.past.entry(rung).or_default().add(seen);
+                    self.all.entry(rung).or_default().add(seen);
                 }
                 self.climb(period, (before, last), rungs)
             }
@@ -313,7 +380,7 @@ impl PeriodControl {
 
     /// Number of batches at a rung: more if it may be the best one.
     fn batches_at(&self, period: f64) -> u32 {
-        let rung = rung_of(period);
+        let rung = self.rungs.nearest(period);
         let mut own = self.past.get(&rung).copied().unwrap_or_default();
         own.add(self.seen);
         let others = self.past.iter().filter(|(other, _)| **other != rung).map(|(_, past)| past.rate());
@@ -330,8 +397,8 @@ impl PeriodControl {
 
     /// Starts a ladder: tries all rungs from the one above `from` down to a share of `kept`. Returns the first of them.
     fn ladder(&mut self, from: f64, kept: f64) -> f64 {
-        let above = rung_above(from);
-        let from = if above > self.longest { RUNG * rung_above(self.longest) } else { above };
+        let above = self.rungs.above(from);
+        let from = if above > self.longest { RUNG * self.rungs.above(self.longest) } else { above };
         self.waited = 0;
         self.past.values_mut().for_each(Past::fade);
         self.past.retain(|_, past| past.batches >= 1.0);
@@ -355,10 +422,13 @@ impl PeriodControl {
         let kept = rungs.iter().rfind(|(_, seen)| seen.lost < seen.batches / 2).map(|rung| rung.0);
         let races: u64 = rungs.iter().map(|(_, seen)| seen.races).sum();
         if self.comparable && races >= ENOUGH_RACES {
-            let rate = |period: f64| self.past.get(&rung_of(period)).map_or(0.0, |past| past.rate());
+            let rate = |period: f64| self.past.get(&self.rungs.nearest(period)).map_or(0.0, |past| past.rate());
             let best = rungs.iter().map(|rung| rung.0).max_by(|a, b| rate(*a).total_cmp(&rate(*b)));
-            // The last one need not be a rung of this ladder.
-            let best = best.map(|best| self.best.filter(|last| CLEARLY * rate(*last) >= rate(best)).unwrap_or(best));
+            // The last one and the known one need not be rungs of this ladder.
+            let best = best.map(|best| {
+                let known = self.known.filter(|known| FAR_MORE * rate(*known) >= rate(best));
+                known.or(self.best.filter(|last| CLEARLY * rate(*last) >= rate(best))).unwrap_or(best)
+            });
             // If the longest period of the ladder has the most races and none was kept, longer ones may be
             // better, so none is chosen by its races.
             if let Some(best) = best.filter(|best| kept.is_some() || *best < before) {
@@ -407,7 +477,15 @@ mod tests {
     /// Runs batches on a simulated machine. `machine` gives the late share and the races of a batch at a
     /// period. Returns the periods.
     fn run(start: f64, batches: u32, machine: impl Fn(u32, f64) -> (f64, u64)) -> Vec<f64> {
-        let mut control = PeriodControl::new(start, 20.0, 5000.0);
+        run_with(&mut PeriodControl::new(start, 20.0, 5000.0), start, batches, machine)
+    }
+
+    fn run_with(
+        control: &mut PeriodControl,
+        start: f64,
+        batches: u32,
+        machine: impl Fn(u32, f64) -> (f64, u64),
+    ) -> Vec<f64> {
         let mut period = start;
         let one = |batch| {
             if batch == batches / 4 {
@@ -455,14 +533,62 @@ mod tests {
         }
         let mut control = PeriodControl::new(4000.0, 20.0, 5000.0);
         let from = control.ladder(9000.0, 4000.0);
-        assert!(from > RUNG * 5000.0 && from <= 5000.0 && (rung_above(from) / from - 1.0).abs() < 1e-9, "{from}");
+        let rungs = Rungs::default();
+        assert!(from > RUNG * 5000.0 && from <= 5000.0 && (rungs.above(from) / from - 1.0).abs() < 1e-9, "{from}");
         for period in [1.0, 83.0, 100.0, 5000.0] {
-            let rung = rung_above(period);
+            let rung = rungs.above(period);
             assert!((period..period / RUNG).contains(&(rung * (1.0 + 1e-9))), "{period} {rung}");
             assert!(
-                (rung_above(rung * (1.0 + 1e-12)) / rung - 1.0).abs() < 1e-9 && rung_of(rung) == rung_of(rung * 1.05)
+                (rungs.above(rung * (1.0 + 1e-12)) / rung - 1.0).abs() < 1e-9
+                    && rungs.nearest(rung) == rungs.nearest(rung * 1.05)
             );
         }
+    }
+
+    /// Races per tick have a peak at 150 ticks, as high as this in units of those at 100 ticks.
+    fn peak(height: f64) -> impl Fn(u32, f64) -> (f64, u64) {
+        move |_, period: f64| {
+            let at = |peak: f64| (-((period.max(1.0) / peak).ln() / 0.15).powi(2)).exp();
+            (if period < 70.0 { 0.9 } else { 0.01 }, whole(10.0 * period.max(40.0) * (at(100.0) + height * at(150.0))))
+        }
+    }
+
+    #[test]
+    fn a_known_period_stays_unless_another_has_far_more_races() {
+        for (known, height, wanted) in [(true, 1.3, 100.0), (true, 1.6, 150.0), (false, 1.3, 150.0)] {
+            let new = if known { PeriodControl::knowing } else { PeriodControl::new };
+            let periods = run_with(&mut new(100.0, 20.0, 5000.0), 100.0, 8000, peak(height));
+            let there = share(&periods, wanted / 1.1..wanted * 1.1);
+            assert!(there > 0.8, "{known} {height}: {there}");
+            // It is one of the rungs, so that it is measured itself.
+            let same = periods[6000..].iter().filter(|period| (**period / 100.0 - 1.0).abs() < 1e-9).count();
+            assert_eq!(same > 0, known, "{height}");
+        }
+        for known in [1.0, 83.0, 100.0, 250.3] {
+            let rungs = Rungs::with(known);
+            let number = rungs.nearest(known);
+            assert!(
+                (rungs.period(number) / known - 1.0).abs() < 1e-9 && (rungs.above(known) / known - 1.0).abs() < 1e-9
+            );
+            assert_eq!((rungs.nearest(1.0), rungs.nearest(known * 1.08)), (0, number), "{known}");
+        }
+    }
+
+    #[test]
+    fn the_period_with_the_most_races_of_the_whole_run_is_found() {
+        let found = |machine: &dyn Fn(u32, f64) -> (f64, u64), batches| {
+            let mut control = PeriodControl::new(150.0, 20.0, 5000.0);
+            run_with(&mut control, 150.0, batches, machine);
+            (control.found(), control.compared())
+        };
+        let (long, short) = (peak(1.6), peak(0.5));
+        // For the last quarter of the run the machine is another one.
+        let (best, compared) =
+            found(&|batch, period| if batch < 9000 { long(batch, period) } else { short(batch, period) }, 12_000);
+        assert!(best.is_some_and(|best| (135.0..165.0).contains(&best)) && compared > 100.0, "{best:?} {compared}");
+        // Nothing races, or there was one ladder.
+        assert_eq!(found(&|_, period| (if period < 70.0 { 0.9 } else { 0.01 }, 0), 8000).0, None);
+        assert_eq!(found(&long, 200).0, None);
     }
 
     #[test]

@@ -78,6 +78,8 @@ pub enum Adapt {
     Kept,
     /// As `Kept`; where races are frequent enough to compare, the period with the most races per second.
     Races,
+    /// As `Races`; the period of the plan had the most in an earlier run, and another one needs clearly more.
+    Known,
 }
 
 /// Whether each thread prefetches the lines of a group before its tick: for writing if it stores to them,

@@ -221,7 +221,7 @@ fn run_with(
     let shared = Shared { begun, ..Shared::new(job, plan, arenas, &last_writers, probes)? };
     let mut leader = Leader::new(plan, job.clock, threads, interrupt);
     leader.lasts = probes.lasts;
-    leader.distances = (shared.watched && probes.looks).then(|| Distances::new(job.clock));
+    leader.distances = (shared.watched && probes.looks).then(|| Distances::new(job.clock).on(job.cpus));
 
     let totals = std::thread::scope(|scope| {
         let shared = &shared;
@@ -250,6 +250,7 @@ fn run_with(
     let Some(Ok(Some(totals))) = totals else {
         return Err(Error::Internal("P0 ended early without an error".to_owned()));
     };
+    totals.distances.iter().for_each(Distances::keep_cores);
     if totals.stranded { Err(shared.stranded(&totals)) } else { shared.measurement(&totals) }
 }
 
@@ -387,6 +388,7 @@ impl<'a> Shared<'a> {
                 Phases::new(&threads, totals.elapsed, if self.plan.pace.is_paced() { totals.groups } else { 0 }, clock)
             },
             period: clock.nanos_of(totals.paced_ticks / (totals.planned.max(1) as f64)),
+            best_period: totals.best_period_ticks.map(|ticks| clock.nanos_of(ticks)),
             late: totals.late as f64 / totals.groups.max(1) as f64,
             end_spread: clock.nanos_of(totals.end_spread_ticks as f64 / totals.counted.max(1) as f64),
             discarded: totals.discarded,

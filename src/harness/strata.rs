@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::convert::whole;
-use super::distance::{Distances, StratumSlots};
+use super::distance::{Distances, PartSlots, Slot, StratumSlots};
 use super::history::{Block, joined};
 use super::tally::{SlotTally, Tally};
 use crate::machine::Clock;
@@ -17,6 +17,8 @@ pub struct DistanceCounts {
     pub looks: u64,
     /// How many of them measured nothing.
     pub lost: u64,
+    /// How many found that another load used a core of the threads; `None` if cores were not probed.
+    pub shared: Option<u64>,
     /// How often a look contradicted the offset between two counters, so that starts were corrected by another from then on.
     pub offset_changes: u64,
     /// The distance of the first look that measured one, and that of the last one.
@@ -47,6 +49,21 @@ pub struct AtDistance {
     pub history: Vec<f32>,
     /// Counts of the same batches, in at most 128 blocks.
     pub blocks: Vec<Block>,
+    /// The part during which no core was shared with another load; `None` if cores were not probed.
+    pub unshared: Option<Unshared>,
+}
+
+/// The part of what was counted at a distance during which no other load used a core of the threads.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unshared {
+    /// Wall-clock time, and the part of it inside batches.
+    pub elapsed: Duration,
+    /// See `elapsed`.
+    pub in_batches: Duration,
+    /// The counts.
+    pub counts: SlotTally,
+    /// As those of the distance.
+    pub blocks: Vec<Block>,
 }
 
 impl DistanceCounts {
@@ -59,32 +76,39 @@ impl DistanceCounts {
             own.for_each(|(_, slot)| sum.add(slot));
             sum
         };
-        let has = |stratum: &StratumSlots, at: usize| stratum.slots.iter().any(|slot| usize::from(*slot) == at);
+        let has = |slots: &[Slot], at: usize| slots.iter().any(|slot| usize::from(*slot) == at);
         let (looks, lost) = distances.looks();
         DistanceCounts {
             looks,
             lost,
+            shared: distances.shared(),
             offset_changes,
             first: distances.first().map(Nanos),
             last: distances.level().map(|level| Nanos(distances.typical(level))),
-            between: rest(tally, counts(&|at| strata.iter().any(|stratum| has(stratum, at)))),
-            strata: strata.iter().map(|stratum| at(stratum, counts(&|at| has(stratum, at)), clock)).collect(),
+            between: rest(tally, counts(&|at| strata.iter().any(|stratum| has(&stratum.slots, at)))),
+            strata: strata.iter().map(|stratum| at(stratum, &|slots| counts(&|at| has(slots, at)), clock)).collect(),
         }
     }
 }
 
-/// The counts at a stratum.
-fn at(stratum: &StratumSlots, counts: SlotTally, clock: Clock) -> AtDistance {
-    let StratumSlots { stratum: distance, slots: _, totals, course } = stratum;
+/// The counts at a stratum. `counts` gives those of some slots.
+fn at(stratum: &StratumSlots, counts: &dyn Fn(&[Slot]) -> SlotTally, clock: Clock) -> AtDistance {
+    let StratumSlots { stratum: distance, slots, totals, course, unshared } = stratum;
     let time = |ticks: u64| Duration::from_nanos(whole(clock.nanos_of(ticks as f64).0));
     AtDistance {
         distance: *distance,
         elapsed: time(totals.ticks),
         in_batches: time(totals.in_batches_ticks),
         period: clock.nanos_of(totals.paced_ticks / totals.instances.max(1) as f64),
-        counts,
+        counts: counts(slots),
         history: course.iter().map(|block| block.races as f32 / block.iterations.max(1) as f32).collect(),
         blocks: joined(course),
+        unshared: unshared.as_ref().map(|PartSlots { slots, totals, course }| Unshared {
+            elapsed: time(totals.ticks),
+            in_batches: time(totals.in_batches_ticks),
+            counts: counts(slots),
+            blocks: joined(course),
+        }),
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::classify::{BatchContext, Counter, Memory};
 use super::convert::{nanoseconds, size};
-use super::distance::longest_look;
+use super::distance::{Look, longest_look};
 use super::disturbance::Watcher;
 use super::edges::{ChainWatch, EdgePlan, Span, Timing};
 use super::focus::focus;
@@ -16,6 +16,7 @@ use super::phases::PhaseTicks;
 use super::plan::RunPlan;
 use super::rendezvous::{Batch, Broken, Order, Report, Step};
 use super::run::Shared;
+use super::sharing::Probe;
 use crate::codegen::{ThreadArgs, prefetch_step};
 use crate::error::Error;
 use crate::layout::Layout;
@@ -112,7 +113,7 @@ fn batches(
         }
         // P0 has counted a part of each batch. It knows the best skews well enough.
         if let Some(leader) = leader.as_mut().filter(|leader| leader.selects()) {
-            let counts = shared.classifier.by_skew(&worker.counter, leader.slot(), &shared.plan.skews);
+            let counts = shared.classifier.by_skew(&worker.counter, &leader.slots(), &shared.plan.skews);
             leader.select(focus(shared.job.program, &counts));
         }
     }
@@ -145,6 +146,8 @@ struct Worker<'a> {
     counter: Counter,
     /// The time of this thread in each phase.
     phases: PhaseTicks,
+    /// How it probes its core in a look, if the clock can.
+    probe: Option<Probe>,
     /// How much further this thread's counter is ahead of P0's than it was before the run.
     shift: i64,
     /// The last request for a copy of the counts that was answered.
@@ -180,6 +183,7 @@ impl<'a> Worker<'a> {
             chain: (plan.edges.as_ref()).map(|edges| ChainWatch::new(edges.chains[number], edges.edges, job.clock)),
             counter: shared.classifier.counter(plan.skews.len()),
             phases: PhaseTicks::default(),
+            probe: Probe::new(job.clock),
             shift: 0,
             epoch: 0,
         }
@@ -272,20 +276,28 @@ impl<'a> Worker<'a> {
         let timer = Timer {
             now: &now,
             ordered,
+            probes: self.probe.is_some(),
             step: clock.resolution_ticks,
             read: clock.read_ticks,
             longest: longest_look(clock),
         };
         let (mut farthest, mut cost) = (0.0_f64, 0.0);
+        let mut ratios = vec![self.probe()];
         for (thread, line) in (1..).zip(lines) {
             let seen = look::ask(line, &timer, rendezvous)?;
             farthest = farthest.max(seen.transfer_ticks);
             cost += seen.cost_ticks();
+            ratios.push(seen.ratio);
             if let Some(offset) = seen.ahead.and_then(|bounds| leader.offsets.look(thread, bounds)) {
                 self.shared.offsets[thread].store(offset - plan.counter_offset(thread).0, Ordering::Relaxed);
             }
         }
-        leader.looked((farthest > 0.0).then_some(farthest), cost);
+        let probed = self.probe.map_or(0.0, |probe| probe.cost_ticks(clock)) * ratios.len() as f64;
+        leader.looked(&Look {
+            transfer_ticks: (farthest > 0.0).then_some(farthest),
+            cost_ticks: cost + probed,
+            ratios: ratios.into_iter().collect(),
+        });
         Ok(())
     }
 
@@ -294,7 +306,13 @@ impl<'a> Worker<'a> {
     /// # Errors
     /// [`Broken`] if another thread has ended early.
     fn answer(&self) -> std::result::Result<(), Broken> {
-        look::answer(&self.shared.lines[self.number - 1], ordered_ticks, &self.shared.rendezvous)
+        let line = &self.shared.lines[self.number - 1];
+        look::answer(line, ordered_ticks, || self.probe(), &self.shared.rendezvous)
+    }
+
+    /// Probes the core of this thread.
+    fn probe(&self) -> Option<f64> {
+        self.probe?.measure(ordered_ticks)
     }
 
     /// Takes over the offset of this thread's counter that the last look found.

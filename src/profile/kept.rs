@@ -38,9 +38,12 @@ pub struct Kept {
     /// The distance between the CPUs that they were chosen at, in nanoseconds. Absent if none was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance_ns: Option<f64>,
-    /// The period at which the search left them, in nanoseconds. Absent if they run free.
+    /// The period at which the search left them, or the one with the most races in a run, in nanoseconds. Absent if they run free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ns: Option<f64>,
+    /// Whether it is the one with the most races in a run.
+    #[serde(default)]
+    pub period_by_races: bool,
     /// The factor of the width of the sweep of skews.
     pub reach: u32,
     /// Whether the test raced, so that tests that do not are searched with what it profited from.
@@ -121,6 +124,16 @@ impl KeptSettings {
         true
     }
 
+    /// Notes the period that had the most races in a run at kept settings, in nanoseconds. Whether none was known, so that it was news.
+    pub fn settle(&mut self, of: &Kept, period_ns: f64) -> bool {
+        let here = |kept: &Kept| kept.distance_ns.zip(of.distance_ns).is_none_or(|(a, b)| !apart(a, b));
+        let place = |kept: &Kept| (kept.source_sha256.clone(), kept.cpus.clone(), kept.wakerace.clone());
+        let is_same = |kept: &&mut Kept| place(kept) == place(of) && kept.settings == of.settings && here(kept);
+        let Some(known) = self.kept.iter_mut().filter(|kept| !kept.period_by_races).find(is_same) else { return false };
+        (known.period_ns, known.period_by_races) = (Some(period_ns), true);
+        true
+    }
+
     /// What this version of wakerace kept, the latest first.
     pub fn own(&self) -> impl Iterator<Item = &Kept> {
         self.kept.iter().rev().filter(|kept| kept.wakerace == VERSION)
@@ -144,6 +157,7 @@ mod tests {
             settings: Settings::default_paced(),
             distance_ns,
             period_ns: Some(100.0),
+            period_by_races: false,
             reach: 1,
             races: true,
             searched_s,
@@ -173,6 +187,26 @@ mod tests {
         // Without a distance, they are for any.
         assert!(all.put(kept(None, 5.0)) && all.kept.len() == 1);
         assert!(!all.put(kept(Some(30.0), 1.0)));
+    }
+
+    #[test]
+    fn a_run_notes_its_period_once() {
+        let mut all = empty();
+        let (near, far) = (kept(Some(30.0), 1.0), kept(Some(180.0), 1.0));
+        assert!(all.put(near.clone()) && all.put(far.clone()));
+        let free = Settings { group: None, pace: "free".to_owned(), ..Settings::default_paced() };
+        // Settings that are not kept, because another search has replaced them.
+        for other in [
+            Kept { settings: free, ..near.clone() },
+            Kept { cpus: vec![1, 0], ..near.clone() },
+            Kept { wakerace: "0.0.0".to_owned(), ..near.clone() },
+            kept(Some(80.0), 1.0),
+        ] {
+            assert!(!all.settle(&other, 75.0), "{other:?}");
+        }
+        assert!(all.settle(&kept(Some(33.0), 0.0), 75.0));
+        assert!(!all.settle(&near, 90.0));
+        assert_eq!(all.kept, [Kept { period_ns: Some(75.0), period_by_races: true, ..near }, far]);
     }
 
     #[test]

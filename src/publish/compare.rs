@@ -3,13 +3,13 @@
 use std::borrow::Borrow;
 
 use super::cpus::letter;
-use super::distances::{at_no_distance, distance};
+use super::distances::{WITHOUT, at_no_distance, distance};
 use super::fit::{Cells, DIFFERENT_CODE, DIFFERENT_SETTINGS, OTHER_CODE, OTHER_SETTINGS, comparison, wrapped_lines};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use super::settings;
 use crate::machine::{Class, class_and_kinds};
-use crate::record::{Record, ScenarioResult, StratumRecord};
+use crate::record::{Record, ScenarioResult, StratumRecord, UnsharedRecord};
 use crate::shown;
 use crate::stats::{interval_of, matched};
 
@@ -187,6 +187,15 @@ impl Rate {
         }
     }
 
+    fn unshared(result: &ScenarioResult, stratum: &StratumRecord, unshared: &UnsharedRecord) -> Rate {
+        Rate {
+            seen: unshared.races,
+            trials: unshared.iterations,
+            effect: stratum.unshared_effect(),
+            repeated: result.runs() > 1 && unshared.repeats.len() > 1,
+        }
+    }
+
     /// The effective number of races: as many independent races would have the same relative variance.
     fn effective(self) -> f64 {
         self.seen as f64 / self.effect.max(1.0)
@@ -314,7 +323,11 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
     }
     if let ([a], [b], true) = (&ours[..], &others[..], at_one_distance(result) && at_one_distance(theirs)) {
         let whole = match pairs.len() {
-            1 => Comparison { distance: Some(distance((a.ns * b.ns).sqrt())), ..whole },
+            1 => {
+                let at = (a.ns * b.ns).sqrt();
+                unshared((result, a), (theirs, b), at, &whole)
+                    .unwrap_or(Comparison { distance: Some(distance(at)), ..whole })
+            }
             _ => Comparison {
                 ratio: None,
                 distance: Some(format!("{}, {}", one(a.ns, "A"), one(b.ns, &letter))),
@@ -342,7 +355,8 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
             code: ours.zip(theirs).map_or(whole.code.clone(), |(a, b)| Code::of(first, second, Some([a.ns, b.ns]))),
             ..whole.clone()
         };
-        (middle, comparison)
+        let own = ours.zip(theirs).and_then(|(a, b)| unshared((first.1, a), (second.1, b), middle, &comparison));
+        (middle, own.unwrap_or(comparison))
     };
     let paired = pairs.iter().map(|&(a, b)| at(Some(ours[a]), Some(others[b])));
     let ours_alone = (0..ours.len()).filter(|at| pairs.iter().all(|(a, _)| a != at)).map(|a| at(Some(ours[a]), None));
@@ -351,6 +365,30 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
     let mut all: Vec<(f64, Comparison)> = paired.chain(ours_alone).chain(theirs_alone).collect();
     all.sort_by(|a, b| a.0.total_cmp(&b.0));
     all.into_iter().map(|(_, comparison)| comparison).collect()
+}
+
+/// The share of iterations with another load from which on the others are compared alone.
+const SOME_LOAD: f64 = 0.01;
+/// The shortest time without another load that is compared, in seconds: several looks.
+const LONG_ENOUGH_S: f64 = 0.2;
+
+/// Compares the unshared parts of two strata, if another load used the cores of one of them, and both were without one for a while.
+fn unshared(
+    (result, ours): (&ScenarioResult, &StratumRecord),
+    (other, theirs): (&ScenarioResult, &StratumRecord),
+    ns: f64,
+    all: &Comparison,
+) -> Option<Comparison> {
+    let has_load = |stratum: &StratumRecord| stratum.unshared_share().is_some_and(|share| share < 1.0 - SOME_LOAD);
+    let enough = |unshared: &&UnsharedRecord| unshared.iterations > 0 && unshared.in_batches_s >= LONG_ENOUGH_S;
+    let [a, b] = [ours, theirs].map(|stratum| stratum.unshared.as_ref().filter(enough));
+    let (a, b) = a.zip(b).filter(|_| has_load(ours) || has_load(theirs))?;
+    Some(Comparison {
+        rates: [a, b].map(|unshared| rate_with_interval(unshared.rate, unshared.interval)),
+        ratio: ratio(Rate::unshared(result, ours, a), Rate::unshared(other, theirs, b)),
+        distance: Some(format!("{}{WITHOUT}", distance(ns))),
+        ..all.clone()
+    })
 }
 
 /// Why rates are not compared, if the CPUs of some records were at other distances; empty if all were at the same.

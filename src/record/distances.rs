@@ -16,6 +16,10 @@ pub struct DistancesRecord {
     /// How many of the looks measured nothing.
     #[serde(default)]
     pub lost: u64,
+    /// How many of those that measured a distance found that another load used a core of the threads: its second hardware thread, for
+    /// another process, or for another guest of a hypervisor. Absent if it was not measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared: Option<u64>,
     /// How often a look contradicted the offset between the clock counters of two CPUs, so that starts were corrected by
     /// another offset from then on.
     #[serde(default)]
@@ -121,15 +125,81 @@ pub struct StratumRecord {
     /// The counts of each run at this distance that was added up. Absent if it is from one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repeats: Vec<CountRecord>,
+    /// The part of it during which no other load was seen on a core of the threads. Absent if that was not measured. In a sum that of the
+    /// parts for which it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unshared: Option<UnsharedRecord>,
+}
+
+/// The counts at one distance of batches during which no other load was seen on a core of the threads: neither the look before them nor the
+/// one after them saw any.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnsharedRecord {
+    /// Wall-clock time, in seconds.
+    pub elapsed_s: f64,
+    /// The part of it inside measured batches, in seconds.
+    pub in_batches_s: f64,
+    /// Iterations.
+    pub iterations: u64,
+    /// Matches among them. Absent if the test declares no Match event.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub matches: Option<u64>,
+    /// Races among them.
+    pub races: u64,
+    /// `races / iterations`.
+    #[serde(default)]
+    pub rate: Option<f64>,
+    /// The 95 % interval of `rate`, which takes the spread of `blocks` and `repeats` into account.
+    #[serde(default)]
+    pub interval: Option<Interval>,
+    /// The counts of up to 128 blocks in order of time, as those of the distance. Absent if these are all unshared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<CountRecord>,
+    /// The counts of each run that was added up. Absent if it is from one run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeats: Vec<CountRecord>,
+}
+
+impl UnsharedRecord {
+    /// The repeats that this adds to a sum.
+    pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
+        as_repeats(CountRecord { iterations: self.iterations, races: self.races, matches: self.matches }, &self.repeats)
+    }
+}
+
+/// The design effect of a rate with these blocks and repeats ([`crate::stats::interval_with`]).
+fn effect(blocks: &[CountRecord], repeats: &[CountRecord]) -> f64 {
+    let counts = |parts: &[CountRecord]| -> Vec<Count> {
+        parts.iter().map(|part| Count { seen: part.races, of: part.iterations }).collect()
+    };
+    effect_in_time(&counts(blocks)).max(effect_between(&counts(repeats)))
+}
+
+/// The repeats that counts add to a sum: their own, or the counts themselves.
+fn as_repeats(counts: CountRecord, repeats: &[CountRecord]) -> Vec<CountRecord> {
+    match repeats.is_empty() {
+        true if counts.iterations == 0 => Vec::new(),
+        true => vec![counts],
+        false => repeats.to_vec(),
+    }
 }
 
 impl StratumRecord {
     /// The design effect of the rate ([`crate::stats::interval_with`]).
     pub fn effect(&self) -> f64 {
-        let counts = |parts: &[CountRecord]| -> Vec<Count> {
-            parts.iter().map(|part| Count { seen: part.races, of: part.iterations }).collect()
-        };
-        effect_in_time(&counts(&self.blocks)).max(effect_between(&counts(&self.repeats)))
+        effect(&self.blocks, &self.repeats)
+    }
+
+    /// The design effect of the unshared part. Where that is all, its blocks are those of the distance.
+    pub fn unshared_effect(&self) -> f64 {
+        let Some(unshared) = &self.unshared else { return 1.0 };
+        let blocks = if unshared.iterations == self.iterations { &self.blocks } else { &unshared.blocks };
+        effect(blocks, &unshared.repeats)
+    }
+
+    /// The share of its iterations that are unshared; `None` if it was not measured, or if nothing was counted.
+    pub fn unshared_share(&self) -> Option<f64> {
+        share(self.unshared.as_ref()?.iterations, self.iterations)
     }
 
     /// Races per second inside batches.
@@ -141,16 +211,17 @@ impl StratumRecord {
     pub(super) fn compute(&mut self) {
         self.rate = share(self.races, self.iterations);
         self.interval = interval_with(self.races, self.iterations, self.effect());
+        let effect = self.unshared_effect();
+        if let Some(unshared) = &mut self.unshared {
+            unshared.rate = share(unshared.races, unshared.iterations);
+            unshared.interval = interval_with(unshared.races, unshared.iterations, effect);
+        }
     }
 
     /// The repeats that this adds to a sum.
     pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
         let StratumRecord { iterations, races, matches, .. } = *self;
-        match self.repeats.is_empty() {
-            true if iterations == 0 => Vec::new(),
-            true => vec![CountRecord { iterations, races, matches }],
-            false => self.repeats.clone(),
-        }
+        as_repeats(CountRecord { iterations, races, matches }, &self.repeats)
     }
 
     /// This distance without its counts.
@@ -168,6 +239,11 @@ impl StratumRecord {
             last_writers: Vec::new(),
             blocks: Vec::new(),
             repeats: Vec::new(),
+            unshared: self.unshared.as_ref().map(|unshared| UnsharedRecord {
+                elapsed_s: unshared.elapsed_s,
+                matches: unshared.matches.map(|_| 0),
+                ..UnsharedRecord::default()
+            }),
             ..self.clone()
         }
     }
@@ -194,6 +270,8 @@ impl DistancesRecord {
     /// Adds the looks and the times of another test on the same CPUs. The counts are not added: they are of another test.
     pub fn add_looks(&mut self, other: &DistancesRecord) {
         self.looks = self.looks.saturating_add(other.looks);
+        self.lost = self.lost.saturating_add(other.lost);
+        self.shared = self.shared.zip(other.shared).map(|(a, b)| a.saturating_add(b));
         let ns = |strata: &[StratumRecord]| strata.iter().map(|stratum| stratum.ns).collect::<Vec<f64>>();
         let pairs = matched(&ns(&self.strata), &ns(&other.strata));
         for (at, more) in other.strata.iter().enumerate() {

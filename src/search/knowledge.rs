@@ -15,10 +15,21 @@ pub struct Chosen {
     pub arm: Arm,
     /// The period at which it was left, in ticks; 0 if free.
     pub period_ticks: f64,
+    /// Whether that is the period with the most races in a run at these settings, and not only one that the threads keep.
+    pub period_by_races: bool,
     /// The factor of the width of its sweep of skews.
     pub reach: u32,
     /// The distance between the CPUs that it was chosen at, in nanoseconds; `None` if none was measured.
     pub distance_ns: Option<f64>,
+}
+
+/// The period that had the most races in a run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settled {
+    /// The settings of the run. Their period is that with the most races.
+    pub chosen: Chosen,
+    /// How long the run was, in seconds.
+    pub elapsed_s: f64,
 }
 
 /// What an arm was worth to a test.
@@ -45,6 +56,8 @@ pub struct Knowledge {
     given: HashMap<(Vec<usize>, String), Vec<Chosen>>,
     /// What the first run of each test began with.
     begun: HashMap<(Vec<usize>, String), Chosen>,
+    /// What runs found to be the period with the most races.
+    settled: HashMap<(Vec<usize>, String), Vec<Settled>>,
 }
 
 impl Knowledge {
@@ -121,6 +134,26 @@ impl Knowledge {
         let key = (cpus.to_vec(), test.to_owned());
         self.searched_s.entry(key.clone()).or_default().push(seconds);
         self.chosen.entry(key).or_default().push(chosen);
+    }
+
+    /// Notes the period that had the most races in a run of a test at these settings. At each distance the longest run decides.
+    pub fn settle(&mut self, cpus: &[usize], test: &str, settled: Settled) {
+        let all = self.settled.entry((cpus.to_vec(), test.to_owned())).or_default();
+        let Chosen { arm, distance_ns, .. } = settled.chosen;
+        let is_same = |known: &&mut Settled| {
+            let here = known.chosen.distance_ns.zip(distance_ns).is_none_or(|(a, b)| !apart(a, b));
+            known.chosen.arm == arm && here
+        };
+        match all.iter_mut().find(is_same) {
+            Some(known) if known.elapsed_s < settled.elapsed_s => *known = settled,
+            Some(_) => (),
+            None => all.push(settled),
+        }
+    }
+
+    /// What runs of a test on these CPUs settled on.
+    pub fn settled(&self, cpus: &[usize], test: &str) -> &[Settled] {
+        self.settled.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
     }
 
     /// Notes what was chosen for a test before this run; the latest first.

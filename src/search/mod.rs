@@ -21,7 +21,7 @@ mod arm;
 mod knowledge;
 
 pub use arm::{Allowed, Arm, ArmPace, Change, arms, variants};
-pub use knowledge::{Chosen, Knowledge};
+pub use knowledge::{Chosen, Knowledge, Settled};
 
 use crate::harness::ENOUGH;
 

@@ -344,7 +344,7 @@ fn knowledge_is_of_the_same_cpus_in_the_same_order() {
     // What was learned at a distance counts there, and all where nothing was.
     let at = |ns| knowledge.value(&[0, 1], Arm::FIRST, Some(ns));
     assert_eq!([at(31.0), at(170.0)], [Some(1.0), Some(0.75)]);
-    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, reach: 1, distance_ns: None };
+    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, period_by_races: false, reach: 1, distance_ns: None };
     knowledge.choose(&[0, 1], "a", chosen, 1.0);
     assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (&[chosen][..], &[][..]));
 }
@@ -394,8 +394,13 @@ fn what_is_recalled_is_worth_more_than_the_others() {
 #[test]
 fn what_was_given_counts_where_nothing_was_chosen() {
     let mut knowledge = Knowledge::default();
-    let at =
-        |group, ns| Chosen { arm: Arm { group, ..Arm::FIRST }, period_ticks: 3.0, reach: 1, distance_ns: Some(ns) };
+    let at = |group, ns| Chosen {
+        arm: Arm { group, ..Arm::FIRST },
+        period_ticks: 3.0,
+        period_by_races: false,
+        reach: 1,
+        distance_ns: Some(ns),
+    };
     let (latest, earlier, own) = (at(16, 30.0), at(4, 33.0), at(8, 31.0));
     knowledge.give(&[0, 1], "a", latest);
     knowledge.give(&[0, 1], "a", earlier);
@@ -412,11 +417,34 @@ fn what_was_given_counts_where_nothing_was_chosen() {
     assert_eq!((knowledge.begun(&[0, 1], "a"), knowledge.begun(&[1, 0], "a")), (Some(latest), None));
 }
 
+/// A run has several parts at a distance.
+#[test]
+fn the_longest_run_decides_on_the_period() {
+    let mut knowledge = Knowledge::default();
+    let of = |period_ticks, ns, elapsed_s| Settled {
+        chosen: Chosen { arm: Arm::FIRST, period_ticks, period_by_races: true, reach: 1, distance_ns: Some(ns) },
+        elapsed_s,
+    };
+    let (short, long, far) = (of(100.0, 30.0, 1.0), of(200.0, 33.0, 2.0), of(700.0, 180.0, 0.5));
+    for settled in [short, long, far, of(300.0, 29.0, 1.5)] {
+        knowledge.settle(&[0, 1], "a", settled);
+    }
+    assert_eq!(knowledge.settled(&[0, 1], "a"), [long, far]);
+    let other = Settled { chosen: Chosen { arm: Arm { group: 4, ..Arm::FIRST }, ..short.chosen }, ..short };
+    knowledge.settle(&[0, 1], "a", other);
+    assert_eq!((knowledge.settled(&[0, 1], "a").len(), knowledge.settled(&[1, 0], "a").len()), (3, 0));
+}
+
 #[test]
 fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
     let mut knowledge = Knowledge::default();
-    let at =
-        |group, ns| Chosen { arm: Arm { group, ..Arm::FIRST }, period_ticks: 3.0, reach: 1, distance_ns: Some(ns) };
+    let at = |group, ns| Chosen {
+        arm: Arm { group, ..Arm::FIRST },
+        period_ticks: 3.0,
+        period_by_races: false,
+        reach: 1,
+        distance_ns: Some(ns),
+    };
     let (near, far) = (at(16, 30.0), at(4, 150.0));
     knowledge.choose(&[0, 1], "a", near, 1.0);
     knowledge.choose(&[0, 1], "a", far, 1.0);

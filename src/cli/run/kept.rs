@@ -72,8 +72,9 @@ fn is_plain(args: &RunArgs) -> bool {
 
 fn write(record: &Record, experiments: &[Experiment<'_>]) -> Result<()> {
     let Some(path) = kept::path(&record.host) else { return Ok(()) };
-    let found: Vec<Kept> = experiments.iter().flat_map(|experiment| found(record, experiment)).collect();
-    if found.is_empty() && !path.is_file() {
+    let Found { searched, settled } =
+        experiments.iter().map(|experiment| found(record, experiment)).fold(Found::default(), Found::plus);
+    if searched.is_empty() && !path.is_file() {
         return Ok(());
     }
     if path.exists() && !path.is_file() {
@@ -83,36 +84,59 @@ fn write(record: &Record, experiments: &[Experiment<'_>]) -> Result<()> {
     let known = usable(&path, &record.host);
     let (mut all, wrong) = known.unwrap_or_else(|_| (KeptSettings::new(&record.host), None));
     let mut changed = wrong.is_some();
-    for found in found {
-        changed |= all.put(found);
+    for searched in searched {
+        changed |= all.put(searched);
+    }
+    for settled in settled {
+        changed |= settled.period_ns.is_some_and(|ns| all.settle(&settled, ns));
     }
     if changed { all.write(&path) } else { Ok(()) }
 }
 
-/// What the searches of one experiment found.
-fn found(record: &Record, experiment: &Experiment<'_>) -> Vec<Kept> {
+/// What runs found.
+#[derive(Default)]
+struct Found {
+    /// What their searches chose.
+    searched: Vec<Kept>,
+    /// Settings of runs, with the period that had the most races.
+    settled: Vec<Kept>,
+}
+
+impl Found {
+    fn plus(self, more: Found) -> Found {
+        Found { searched: [self.searched, more.searched].concat(), settled: [self.settled, more.settled].concat() }
+    }
+}
+
+/// What the runs of one experiment found.
+fn found(record: &Record, experiment: &Experiment<'_>) -> Found {
     let Experiment { scenario, placement, common, choice, .. } = experiment;
-    let Some(searching) = &choice.searching else { return Vec::new() };
+    let Some(searching) = &choice.searching else { return Found::default() };
     let of_this = record
         .results
         .iter()
         .filter(|result| scenario.sha256 == result.source_sha256 && result.placement.cpus == placement.cpus);
     let races = of_this.map(|result| result.seen().1).sum::<u64>() > 0;
     let knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
-    let kept = |(chosen, searched_s): (&Chosen, f64)| Kept {
+    let kept = |chosen: &Chosen, searched_s: f64| Kept {
         scenario: scenario.name.clone(),
         source_sha256: scenario.sha256.to_string(),
         cpus: placement.cpus.clone(),
         settings: settings::of_arm(chosen.arm),
         distance_ns: chosen.distance_ns,
         period_ns: settings::period_ns(chosen, common.units()),
+        period_by_races: chosen.period_by_races,
         reach: chosen.reach,
         races,
         searched_s,
         wakerace: kept::VERSION.to_owned(),
         when: record.started.clone(),
     };
-    knowledge.searched(&placement.cpus, &scenario.sha256).map(kept).collect()
+    let (cpus, test) = (&placement.cpus, &scenario.sha256);
+    Found {
+        searched: knowledge.searched(cpus, test).map(|(chosen, searched_s)| kept(chosen, searched_s)).collect(),
+        settled: knowledge.settled(cpus, test).iter().map(|settled| kept(&settled.chosen, 0.0)).collect(),
+    }
 }
 
 #[cfg(test)]
@@ -129,6 +153,7 @@ mod tests {
             settings: Settings { group: Some(group), ..Settings::default_paced() },
             distance_ns: Some(30.0),
             period_ns: Some(100.0),
+            period_by_races: false,
             reach: 1,
             races,
             searched_s: 1.0,

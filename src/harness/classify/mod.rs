@@ -417,11 +417,11 @@ impl<'a> Classifier<'a> {
         counter.gaps.add_to(&mut tally.gaps);
     }
 
-    /// The counts by skew of one slot, and of what is not settled yet.
-    pub fn by_skew(&self, counter: &Counter, slot: Option<Slot>, skews: &[Ticks]) -> Vec<SkewTally> {
+    /// The counts by skew of some slots, and of what is not settled yet.
+    pub fn by_skew(&self, counter: &Counter, slots: &[Slot], skews: &[Ticks]) -> Vec<SkewTally> {
         let mut tally = SlotTally::new(skews.iter().copied());
-        let settled = slot.and_then(|slot| counter.slots.get(usize::from(slot))).and_then(Option::as_ref);
-        for counts in settled.into_iter().chain([&counter.open]) {
+        let settled = slots.iter().filter_map(|slot| counter.slots.get(usize::from(*slot))?.as_ref());
+        for counts in settled.chain([&counter.open]) {
             self.add_counts(counts, &mut tally.skews, &mut tally.last_writers);
         }
         tally.skews
@@ -660,8 +660,8 @@ mod tests {
             writers.iter().fold((0, 0), |sum, start| (sum.0 + start.iterations, sum.1 + start.races))
         };
         let skews = [0, 5].map(Ticks);
-        assert_eq!(counts(&classifier.by_skew(&counter, Some(2), &skews)), [[989, 10, 1], [1907, 90, 3]]);
-        assert_eq!(counts(&classifier.by_skew(&counter, None, &skews)), [[0, 0, 0], [950, 50, 0]]);
+        assert_eq!(counts(&classifier.by_skew(&counter, &[2], &skews)), [[989, 10, 1], [1907, 90, 3]]);
+        assert_eq!(counts(&classifier.by_skew(&counter, &[], &skews)), [[0, 0, 0], [950, 50, 0]]);
         assert_eq!(writers(&tally.last_writers), (5000, 150));
         assert_eq!(
             tally.slots.iter().map(|slot| writers(&slot.last_writers)).collect::<Vec<_>>(),

@@ -3,7 +3,7 @@
 use super::figures::{Figure, id, legend, on_one_axis_a_test};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars};
-use crate::publish::distances::{WHY_NONE, at_no_distance, distance, in_words, several, share_of_time};
+use crate::publish::distances::{Part, WHY_NONE, at_no_distance, in_words, parts, share_of_time, with_load};
 use crate::publish::numbers::{rate, short_count, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::record::{SkewRecord, StratumRecord};
@@ -15,25 +15,23 @@ pub(super) fn distances(sums: &[Sum<'_>]) -> Vec<Figure> {
 
 fn chart(sum: &Sum<'_>) -> Option<(Figure, Bars)> {
     let result = sum.first();
-    let strata = several(result);
-    if strata.is_empty() {
+    let parts = parts(result);
+    if parts.is_empty() {
         return None;
     }
-    let bar = |&(stratum, share): &(&StratumRecord, f64)| Bar {
-        heading: format!(
-            "{}, {} of the time, {} iterations",
-            distance(stratum.ns),
-            share_of_time(share),
-            short_count(stratum.iterations)
-        ),
-        label: label(stratum),
-        words: rate_with_interval(stratum.rate, stratum.interval),
-        look: sum.look(),
-        value: stratum.rate.filter(|rate| *rate > 0.0),
-        interval: stratum.interval.map_or((0.0, 1.0), |interval| (interval.low, interval.high)),
-        data: format!(" data-seen=\"{}\" data-of=\"{}\"", stratum.races, stratum.iterations),
+    let bar = |part: &Part<'_>| {
+        let (counts, (of, interval)) = (part.counts(), part.rate());
+        Bar {
+            heading: format!("{}, {} iterations", part.heading(), short_count(counts.iterations)),
+            label: if part.unshared.is_some() { String::new() } else { label(part.stratum) },
+            words: rate_with_interval(of, interval),
+            look: sum.look(),
+            value: of.filter(|rate| *rate > 0.0),
+            interval: interval.map_or((0.0, 1.0), |interval| (interval.low, interval.high)),
+            data: format!(" data-seen=\"{}\" data-of=\"{}\"", counts.races, counts.iterations),
+        }
     };
-    let bars: Vec<Bar> = strata.iter().map(bar).collect();
+    let bars: Vec<Bar> = parts.iter().map(bar).collect();
     let lowest = |bar: &Bar| if bar.value.is_some() { bar.interval.0 } else { bar.interval.1 };
     let low = bars.iter().map(lowest).fold(1.0, f64::min);
     let high = bars.iter().map(|bar| bar.interval.1).fold(0.0, f64::max);
@@ -45,11 +43,16 @@ fn chart(sum: &Sum<'_>) -> Option<(Figure, Bars)> {
     };
     let none = at_no_distance(result)
         .map_or(String::new(), |share| format!(" {} of the iterations are at none, {WHY_NONE}.", share_of_time(share)));
+    let load = result.distances.as_ref().and_then(with_load).map_or(String::new(), |words| format!(" {words}"));
     let figure = Figure {
         id: id(&["distances", &result.scenario, &sum.run.letter, &result.placement.class_and_kinds()]),
         test: result.scenario.clone(),
         caption: result.scenario.clone(),
-        note: result.distances.as_ref().and_then(in_words).map_or(String::new(), |words| format!("{words}.{none}")),
+        note: result
+            .distances
+            .as_ref()
+            .and_then(in_words)
+            .map_or(String::new(), |words| format!("{words}.{load}{none}")),
         legend: vec![legend(sum, sum.look())],
         ..Figure::default()
     };

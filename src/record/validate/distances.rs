@@ -4,6 +4,7 @@ use super::Problems;
 use super::scenario::sum;
 use crate::record::{
     CountRecord, DistancesRecord, LastWriterRecord, ScenarioResult, SettingsRecord, SkewRecord, StratumRecord,
+    UnsharedRecord,
 };
 use crate::stats::{APART, Drift};
 
@@ -14,8 +15,9 @@ const ROUNDING: f64 = 1.0 + 1e-9;
 
 /// Checks the range of every field, and that the counts add up to those of the result.
 pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, problems: &mut Problems) {
-    let DistancesRecord { looks, lost, offset_changes: _, strata, between, settings } = distances;
+    let DistancesRecord { looks, lost, shared, offset_changes: _, strata, between, settings } = distances;
     problems.range("lost", *lost, 0..=*looks);
+    problems.range("shared", shared.unwrap_or(0), 0..=looks - lost.min(looks));
     let in_strata = sum(strata.iter().map(|stratum| stratum.looks));
     if in_strata.is_none_or(|in_strata| in_strata > looks - lost.min(looks)) {
         problems
@@ -88,6 +90,7 @@ fn one(stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems
         last_writers,
         blocks,
         repeats,
+        unshared,
     } = stratum;
     problems.range("low_ns", *low_ns, f64::MIN_POSITIVE..=LONGEST_TRANSFER_NS);
     problems.range("ns", *ns, low_ns / ROUNDING..=high_ns * ROUNDING);
@@ -107,20 +110,48 @@ fn one(stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems
         problems.range("drift.statistic", *statistic, 0.0..=1.0);
         problems.range("drift.p", *p, 0.0..=1.0);
     }
-    parts("skews", skews.iter().map(|SkewRecord { iterations, races, .. }| [*iterations, *races]), stratum, problems);
+    parts(
+        "skews",
+        skews.iter().map(|SkewRecord { iterations, races, .. }| [*iterations, *races]),
+        [*iterations, *races],
+        problems,
+    );
     let entries = last_writers.iter().map(|LastWriterRecord { iterations, races, .. }| [*iterations, *races]);
-    parts("last_writers", entries, stratum, problems);
-    parts("repeats", repeats.iter().map(|part| [part.iterations, part.races]), stratum, problems);
-    for (what, of, most) in [("iterations", 0, *iterations), ("races", 1, *races)] {
+    parts("last_writers", entries, [*iterations, *races], problems);
+    parts("repeats", repeats.iter().map(|part| [part.iterations, part.races]), [*iterations, *races], problems);
+    at_most("blocks", blocks, [*iterations, *races], problems);
+    problems
+        .within("unshared", |problems| unshared.iter().for_each(|unshared| part(unshared, stratum, result, problems)));
+}
+
+/// Checks the unshared part of a stratum: it is no more than the whole.
+fn part(unshared: &UnsharedRecord, stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems) {
+    let UnsharedRecord { elapsed_s, in_batches_s, iterations, matches, races, .. } = unshared;
+    let UnsharedRecord { blocks, repeats, rate: _, interval: _, .. } = unshared;
+    problems.range("elapsed_s", *elapsed_s, 0.0..=stratum.elapsed_s * ROUNDING);
+    problems.range("in_batches_s", *in_batches_s, 0.0..=stratum.in_batches_s * ROUNDING);
+    problems.range("iterations", *iterations, 0..=stratum.iterations);
+    problems.range("races", *races, 0..=stratum.races.min(*iterations));
+    problems.range("matches", matches.unwrap_or(0), 0..=stratum.matches.unwrap_or(0).min(*iterations));
+    if matches.is_some() != result.match_event.is_some() {
+        problems.say("matches", "expected a count if the test has a match event, and none otherwise");
+    }
+    parts("repeats", repeats.iter().map(|part| [part.iterations, part.races]), [*iterations, *races], problems);
+    at_most("blocks", blocks, [*iterations, *races], problems);
+}
+
+/// Checks that blocks have no more iterations and races than what they are of.
+fn at_most(field: &str, blocks: &[CountRecord], most: [u64; 2], problems: &mut Problems) {
+    for (what, of) in [("iterations", 0), ("races", 1)] {
         let found = sum(blocks.iter().map(|block| [block.iterations, block.races][of]));
-        if found.is_none_or(|found| found > most) {
-            problems.say("blocks", format!("has more {what} than this distance, which has {most}"));
+        if found.is_none_or(|found| found > most[of]) {
+            problems.say(field, format!("has more {what} than this distance, which has {}", most[of]));
         }
     }
 }
 
 /// Checks that the iterations and races of parts add up to those of a stratum, if there are any parts.
-fn parts(field: &str, counts: impl Iterator<Item = [u64; 2]>, stratum: &StratumRecord, problems: &mut Problems) {
+fn parts(field: &str, counts: impl Iterator<Item = [u64; 2]>, all: [u64; 2], problems: &mut Problems) {
     let counts: Vec<[u64; 2]> = counts.collect();
     if counts.is_empty() {
         return;
@@ -129,6 +160,6 @@ fn parts(field: &str, counts: impl Iterator<Item = [u64; 2]>, stratum: &StratumR
         problems.say(field, "has more races than iterations");
     }
     let [iterations, races] = [0, 1].map(|of| sum(counts.iter().map(|part| part[of])));
-    problems.adds_up(field, "the iterations", iterations, stratum.iterations, "iterations");
-    problems.adds_up(field, "the races", races, stratum.races, "races");
+    problems.adds_up(field, "the iterations", iterations, all[0], "iterations");
+    problems.adds_up(field, "the races", races, all[1], "races");
 }

@@ -37,6 +37,10 @@ pub(crate) fn read_counter() -> u64 {
     ticks
 }
 
+crate::arch::facts::additions!(
+    "add {a}, {a}, {a}" "add {b}, {b}, {b}" "add {c}, {c}, {c}" "add {d}, {d}, {d}" "add {e}, {e}, {e}" "add {f}, {f}, {f}"
+);
+
 /// Orders loads and counter readings: none of them crosses this point in either direction.
 #[inline]
 pub(crate) fn order_counter() {

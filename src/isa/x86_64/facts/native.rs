@@ -44,6 +44,8 @@ pub(crate) fn read_counter() -> u64 {
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
+crate::arch::facts::additions!("add {a}, {a}" "add {b}, {b}" "add {c}, {c}" "add {d}, {d}" "add {e}, {e}" "add {f}, {f}");
+
 /// Orders loads and counter readings: none of them crosses this point in either direction.
 #[inline]
 pub(crate) fn order_counter() {
