@@ -9,8 +9,8 @@ use super::{Settings, known_schema, name, read_json, write_json};
 use crate::error::{Error, Result};
 use crate::input::Limit;
 use crate::machine::Host;
-use crate::shown;
 use crate::stats::apart;
+use crate::{files, shown};
 
 /// Schema name and version of the files of kept settings.
 pub const SCHEMA: &str = "wakerace-kept/1";
@@ -77,6 +77,19 @@ pub struct KeptSettings {
 /// Where a host's settings are kept: `$XDG_CACHE_HOME/wakerace/NAME.json`, or below `~/.cache`. `None` without a home directory.
 pub fn path(host: &Host) -> Option<PathBuf> {
     super::in_home("XDG_CACHE_HOME", ".cache", host)
+}
+
+/// Reads and writes a file of kept settings without another run doing so meanwhile. Where the file system has no locks, two that end at the same
+/// moment may keep what one of them found.
+///
+/// # Errors
+/// Those of `change`, and if its folders cannot be created.
+pub fn alone<T>(path: &Path, change: impl FnOnce() -> Result<T>) -> Result<T> {
+    files::make_folders(path)?;
+    let lock = std::fs::File::create(path.with_extension("lock"));
+    // It is released when the file is closed, also if the process ends.
+    let _held = lock.and_then(|file| file.lock().map(|()| file));
+    change()
 }
 
 impl KeptSettings {
@@ -187,6 +200,29 @@ mod tests {
         // Without a distance, they are for any.
         assert!(all.put(kept(None, 5.0)) && all.kept.len() == 1);
         assert!(!all.put(kept(Some(30.0), 1.0)));
+    }
+
+    #[test]
+    fn of_several_runs_that_end_at_once_none_is_lost() {
+        let host = crate::record::shipped("2026-11-26T093808Z").host;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/kept.json");
+        let end = &|cpu: usize| {
+            let add = || {
+                let mut all = KeptSettings::read(&path, &host).unwrap_or_else(|_| KeptSettings::new(&host));
+                all.put(Kept { cpus: vec![cpu, cpu + 1], ..kept(None, 1.0) });
+                // Another one has time to read what is there.
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                all.write(&path)
+            };
+            alone(&path, add).unwrap();
+        };
+        std::thread::scope(|scope| {
+            for cpu in 0..6 {
+                scope.spawn(move || end(cpu));
+            }
+        });
+        assert_eq!(KeptSettings::read(&path, &host).unwrap().kept.len(), 6);
     }
 
     #[test]

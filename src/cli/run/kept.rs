@@ -54,10 +54,10 @@ pub(super) fn recall(kept: &KeptSettings, clock: Clock, knowledge: &mut Knowledg
     Ok(())
 }
 
-/// Keeps what the searches of a run found. An interrupted run keeps nothing, as its last search may have been cut short.
+/// Keeps what the searches of a run found. A search that an interrupt cut short has found nothing.
 pub(super) fn keep(args: &RunArgs, record: &Record, experiments: &[Experiment<'_>]) {
     let of_this_host = args.profile.as_deref().is_none_or(|profile| profile == "none");
-    if !is_plain(args) || !of_this_host || args.output.no_save || record.interrupted {
+    if !is_plain(args) || !of_this_host || args.output.no_save {
         return;
     }
     if let Err(error) = write(record, experiments) {
@@ -80,17 +80,19 @@ fn write(record: &Record, experiments: &[Experiment<'_>]) -> Result<()> {
     if path.exists() && !path.is_file() {
         return Err(Error::Usage(format!("{}: not a regular file", shown::path(&path))));
     }
-    // Another run may have written it meanwhile. Of two that end at the same moment one may be lost, and a later run searches again.
-    let known = usable(&path, &record.host);
-    let (mut all, wrong) = known.unwrap_or_else(|_| (KeptSettings::new(&record.host), None));
-    let mut changed = wrong.is_some();
-    for searched in searched {
-        changed |= all.put(searched);
-    }
-    for settled in settled {
-        changed |= settled.period_ns.is_some_and(|ns| all.settle(&settled, ns));
-    }
-    if changed { all.write(&path) } else { Ok(()) }
+    kept::alone(&path, || {
+        // Another run may have written it since this one began.
+        let known = usable(&path, &record.host);
+        let (mut all, wrong) = known.unwrap_or_else(|_| (KeptSettings::new(&record.host), None));
+        let mut changed = wrong.is_some();
+        for searched in searched {
+            changed |= all.put(searched);
+        }
+        for settled in settled {
+            changed |= settled.period_ns.is_some_and(|ns| all.settle(&settled, ns));
+        }
+        if changed { all.write(&path) } else { Ok(()) }
+    })
 }
 
 /// What runs found.

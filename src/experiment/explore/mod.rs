@@ -492,7 +492,9 @@ impl<'e, 'a> Explorer<'e, 'a> {
             for (number, value) in self.search.lessons(stratum).unwrap_or_default() {
                 knowledge.learn(cpus, self.candidates[number].arm, ns, value);
             }
-            let chosen_here = self.known(stratum, knowledge).is_none();
+            // A search that was cut short has chosen among too few.
+            let complete = !self.interrupt.load(Ordering::Relaxed);
+            let chosen_here = complete && self.known(stratum, knowledge).is_none();
             if chosen_here && (stratum == answer || !self.base.common.window) {
                 knowledge.choose(cpus, test, self.chosen(stratum), self.spent(stratum).as_secs_f64());
             }

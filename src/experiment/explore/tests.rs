@@ -315,6 +315,21 @@ fn a_search_on_a_machine_whose_cpus_move() {
     let mut memory = Memory::default();
     let stopped = explorer(&base, &mut memory, &flag).search(&knowledge, |_, _| panic!("a turn")).unwrap();
     assert_eq!(stopped.chosen.arm, Arm::FIRST);
+    // What a search has chosen is known for later runs, unless an interrupt cuts it short.
+    for (interrupt_at, wanted) in [(199, 0), (u64::MAX, 1)] {
+        flag.store(false, Ordering::Relaxed);
+        let (mut memory, knowledge, mut turns) = (Memory::default(), Mutex::new(Knowledge::default()), 0);
+        let explored = explorer(&base, &mut memory, &flag).search(&knowledge, |explorer, play| {
+            let Play::Turn(number) = play else { panic!("there is no time for a final") };
+            turns += 1;
+            flag.store(turns == interrupt_at, Ordering::Relaxed);
+            let turn = Turn { iterations: 100_000, races: 9000, variety: 0.0, seconds: 1e-3, level: 0 };
+            explorer.note((number, Tuned::begin(None)), Some(Nanos(28.0)), (turn, real(turn)));
+            Ok(Duration::from_millis(1))
+        });
+        assert!(explored.unwrap().record.is_some());
+        assert_eq!(knowledge.lock().unwrap().chosen(&base.placement.cpus, &SB.sha256).len(), wanted, "{interrupt_at}");
+    }
 }
 
 /// In turns, at the shortest period, some arms seem as good as others that are better in a measurement.
