@@ -137,6 +137,7 @@ fn measure(setting: &Setting, cpus: &[usize], clock: Clock) -> Sample {
         batch: setting.batch.unwrap_or_else(|| harness::default_batch(&layout, pace)),
         seed: 1,
         only_at: None,
+        finds_neighbours: false,
         limits: Limits { duration: Some(EACH), ..Limits::default() },
     };
     if let Some((period, skew)) = setting.paced {

@@ -10,11 +10,12 @@
 //! temporary file without a lock belongs to a killed run. The next run that writes into the folder removes
 //! it.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, RenameFlags};
 
@@ -285,6 +286,30 @@ fn check_folder(path: &Path) -> Result<()> {
 pub fn make_folders(path: &Path) -> Result<()> {
     let folder = folder(path);
     fs::create_dir_all(folder).map_err(Error::io(format!("creating the folder {}", shown::path(folder))))
+}
+
+/// How long [`alone`] waits for another process.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Reads and changes a file whose path wakerace chooses, while no other process does so. The lock is a file of the same name with the ending
+/// `lock`, which stays. Where it cannot be locked, because the file system has no locks or another process holds it for two seconds, the change is made all the same.
+///
+/// # Errors
+/// Those of `change`, and if its folders cannot be created.
+pub fn alone<T>(path: &Path, change: impl FnOnce() -> Result<T>) -> Result<T> {
+    make_folders(path)?;
+    let name = path.with_extension("lock");
+    // Opening what is no regular file may block.
+    let is_usable = fs::symlink_metadata(&name).map_or(true, |known| known.is_file());
+    let lock = is_usable.then(|| File::options().write(true).create(true).truncate(false).open(&name));
+    // The lock is released when the file is closed, also if the process ends.
+    let _held = lock.and_then(io::Result::ok).inspect(|file| {
+        let begun = Instant::now();
+        while matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    });
+    change()
 }
 
 /// A file of lines that only grows. One process at a time writes it.
@@ -587,6 +612,33 @@ mod tests {
             fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.sort_unstable();
         names
+    }
+
+    #[test]
+    fn of_changes_at_the_same_moment_none_is_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/list");
+        let can_lock = File::create(folder.path().join("probe")).unwrap().try_lock().is_ok();
+        let add = |letter: char| {
+            let known = fs::read_to_string(&path).unwrap_or_default();
+            // Another one has time to read what is there.
+            std::thread::sleep(Duration::from_millis(5));
+            update(&path, &format!("{known}{letter}"))
+        };
+        std::thread::scope(|scope| {
+            for letter in 'a'..'g' {
+                let (path, add) = (&path, &add);
+                scope.spawn(move || alone(path, || add(letter)).unwrap());
+            }
+        });
+        let mut letters: Vec<char> = fs::read_to_string(&path).unwrap().chars().collect();
+        letters.sort_unstable();
+        assert!(!can_lock || letters == ['a', 'b', 'c', 'd', 'e', 'f'], "{letters:?}");
+        // What is no regular file is left alone, and stops nothing.
+        let path = folder.path().join("b");
+        fs::create_dir(folder.path().join("b.lock")).unwrap();
+        alone(&path, || update(&path, "x")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "x");
     }
 
     /// Every file system supports named temporary files, so this test covers the path for file systems

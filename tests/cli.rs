@@ -340,7 +340,9 @@ fn what_a_search_found_is_kept_for_later_runs() {
         (result, words.contains("1 run may use settings that `tune` or earlier runs found"), words)
     };
     let kept = || -> Option<(PathBuf, wakerace::profile::kept::KeptSettings)> {
-        let file = fs::read_dir(&cache).ok()?.next()?.unwrap().path();
+        // A lock is beside it.
+        let mut files = fs::read_dir(&cache).ok()?.map(|entry| entry.unwrap().path());
+        let file = files.find(|path| path.extension().is_some_and(|extension| extension == "json"))?;
         let host = check_record(&path).host;
         Some((file.clone(), wakerace::profile::kept::KeptSettings::read(&file, &host).unwrap()))
     };

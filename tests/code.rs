@@ -302,6 +302,7 @@ fn measure(program: &Program, pace: Pace, kind: LayoutKind, batch: usize, limits
         batch,
         seed: 1,
         only_at: None,
+        finds_neighbours: false,
         limits,
     };
     run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap()
@@ -588,6 +589,7 @@ fn a_test_that_deadlocks_ends_with_an_error() {
         batch: 1,
         seed: 1,
         only_at: None,
+        finds_neighbours: false,
         limits,
     };
     let error = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap_err().to_string();
@@ -621,6 +623,7 @@ fn ends_are_compared_as_the_counter_of_p0_has_them() {
         batch: 1,
         seed: 1,
         only_at: None,
+        finds_neighbours: false,
         limits: Limits { iterations: Some(3), ..Limits::default() },
     };
     let measurement = run(job, &plan, &AtomicBool::new(false), |_| ()).unwrap();

@@ -71,7 +71,7 @@ fn counts_that_do_not_add_up_and_impossible_distances_are_named() {
         ),
         (
             |d| d["strata"][1]["blocks"][0]["iterations"] = 351.into(),
-            "strata[1].blocks: has more iterations than this distance",
+            "strata[1].blocks: has more iterations than what it is of, which has 700",
         ),
         (|d| d["strata"][1]["ns"] = 300.into(), "strata[1].ns: is 300.0; expected "),
         (|d| d["strata"][0]["high_ns"] = 15.into(), "strata[0].high_ns: is 15.0; expected 16.0 to "),
@@ -330,47 +330,64 @@ fn the_page_has_a_chart_of_the_rates_at_each_distance() {
     assert!(!page(at_one(38.0)).contains("Distances between the CPUs"));
 }
 
-/// A record with two distances. Another load ran on the cores at half of the looks at the near one, and at none of the far one.
-fn with_load(unshared_races: u64) -> Record {
+/// A record with two distances. The cores had a neighbour half of the time at the near one, and never at the far one.
+fn with_neighbours(quiet_races: u64) -> Record {
     with(|d| {
-        d["shared"] = 24.into();
-        d["strata"][0]["unshared"] = json!({
-            "elapsed_s": 0.5, "in_batches_s": 0.45, "iterations": 600, "matches": 250, "races": unshared_races,
-            "blocks": [{"iterations": 300, "races": unshared_races / 2}, {"iterations": 250, "races": unshared_races / 3}]
+        d["neighbours"] = 24.into();
+        d["strata"][0]["without_neighbour"] = json!({
+            "elapsed_s": 0.5, "in_batches_s": 0.45, "iterations": 600, "matches": 250, "races": quiet_races,
+            "blocks": [{"iterations": 300, "races": quiet_races / 2}, {"iterations": 250, "races": quiet_races / 3}]
         });
-        d["strata"][1]["unshared"] =
-            json!({"elapsed_s": 1.4, "in_batches_s": 1.25, "iterations": 700, "matches": 350, "races": 27});
+        d["strata"][1]["without_neighbour"] = json!({"elapsed_s": 1.4, "in_batches_s": 1.25, "iterations": 700, "matches": 350, "races": 27, "blocks": d["strata"][1]["blocks"]});
     })
 }
 
 #[test]
-fn the_counts_without_another_load_are_a_part_of_those_at_a_distance() {
-    let record = with_load(12);
+fn the_counts_without_a_neighbour_are_a_part_of_those_at_a_distance() {
+    let record = with_neighbours(12);
     assert_eq!(record::problems(&record), Vec::<String>::new());
     assert_eq!(small::read(&record), AnyRecord::Run(Box::new(record.clone())));
     let [near, far] = &distances(&record).strata[..] else { panic!("two") };
-    assert_eq!((near.unshared_share(), far.unshared_share()), (Some(0.5), Some(1.0)));
-    assert_eq!(at_two_distances().results[1].distances.as_ref().unwrap().strata[0].unshared_share(), None);
-    let rate = |stratum: &StratumRecord| stratum.unshared.as_ref().unwrap().rate;
+    assert_eq!((near.share_without_neighbour(), far.share_without_neighbour()), (Some(0.5), Some(1.0)));
+    assert_eq!(at_two_distances().results[1].distances.as_ref().unwrap().strata[0].share_without_neighbour(), None);
+    let rate = |stratum: &StratumRecord| stratum.without_neighbour.as_ref().unwrap().rate;
     assert_eq!((rate(near), rate(far)), (Some(0.02), Some(27.0 / 700.0)));
-    // The blocks of what is all unshared are those of the distance.
-    assert_eq!((far.unshared_effect(), far.unshared.as_ref().unwrap().interval), (far.effect(), far.interval));
+    // As sure as the blocks let it be.
+    let alone = far.without_neighbour.as_ref().unwrap();
+    assert_eq!((alone.effect(), alone.interval), (far.effect(), far.interval));
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 8] = [
-        (|d| d["shared"] = 118.into(), "shared: is 118; expected 0 to 117"),
-        (|d| d["strata"][0]["unshared"]["iterations"] = 1201.into(), "strata[0].unshared.iterations: is 1201; "),
-        (|d| d["strata"][0]["unshared"]["races"] = 54.into(), "strata[0].unshared.races: is 54; "),
-        (|d| d["strata"][0]["unshared"]["matches"] = 501.into(), "strata[0].unshared.matches: is 501; "),
-        (|d| d["strata"][0]["unshared"]["matches"] = Value::Null, "strata[0].unshared.matches: expected a count "),
-        (|d| d["strata"][0]["unshared"]["elapsed_s"] = 1.1.into(), "strata[0].unshared.elapsed_s: is 1.1; "),
-        (|d| d["strata"][0]["unshared"]["in_batches_s"] = 1.1.into(), "strata[0].unshared.in_batches_s: is 1.1; "),
+    let cases: [(Change, &str); 10] = [
+        (|d| d["neighbours"] = 121.into(), "neighbours: is 121; expected 0 to 120"),
         (
-            |d| d["strata"][0]["unshared"]["blocks"][0]["iterations"] = 351.into(),
-            "strata[0].unshared.blocks: has more iterations",
+            |d| d["strata"][0]["without_neighbour"]["iterations"] = 1201.into(),
+            "strata[0].without_neighbour.iterations: is 1201; ",
+        ),
+        (|d| d["neighbours"] = Value::Null, "neighbours: expected a count"),
+        (|d| d["strata"][1]["without_neighbour"]["races"] = 26.into(), "strata[1].without_neighbour.races: is 26; "),
+        (|d| d["strata"][0]["without_neighbour"]["races"] = 54.into(), "strata[0].without_neighbour.races: is 54; "),
+        (
+            |d| d["strata"][0]["without_neighbour"]["matches"] = 501.into(),
+            "strata[0].without_neighbour.matches: is 501; ",
+        ),
+        (
+            |d| d["strata"][0]["without_neighbour"]["matches"] = Value::Null,
+            "strata[0].without_neighbour.matches: expected a count ",
+        ),
+        (
+            |d| d["strata"][0]["without_neighbour"]["elapsed_s"] = 1.1.into(),
+            "strata[0].without_neighbour.elapsed_s: is 1.1; ",
+        ),
+        (
+            |d| d["strata"][0]["without_neighbour"]["in_batches_s"] = 1.1.into(),
+            "strata[0].without_neighbour.in_batches_s: is 1.1; ",
+        ),
+        (
+            |d| d["strata"][0]["without_neighbour"]["blocks"][0]["iterations"] = 351.into(),
+            "strata[0].without_neighbour.blocks: has more iterations",
         ),
     ];
     for (change, words) in cases {
-        let mut wrong = another(with_load(12));
+        let mut wrong = another(with_neighbours(12));
         let mut value = serde_json::to_value(distances(&wrong)).unwrap();
         change(&mut value);
         wrong.results[1].distances = Some(serde_json::from_value(value).unwrap());
@@ -379,55 +396,81 @@ fn the_counts_without_another_load_are_a_part_of_those_at_a_distance() {
         let found = record::problems(&wrong);
         assert!(found.iter().any(|problem| problem.starts_with(&wanted)), "{wanted}: {found:#?}");
     }
-    // At a distance that does not count nothing is unshared.
-    let mut elsewhere = with_load(12);
+    // Nothing is counted at a distance that does not count.
+    let mut elsewhere = with_neighbours(12);
     elsewhere.results[1].distances.as_mut().unwrap().count_only_at(230.0);
     complete(&mut elsewhere);
     assert_eq!(record::problems(&elsewhere), Vec::<String>::new());
-    let unshared = distances(&elsewhere).strata[0].unshared.as_ref().unwrap();
-    assert_eq!((unshared.iterations, unshared.matches, unshared.elapsed_s), (0, Some(0), 0.5));
+    let without_neighbour = distances(&elsewhere).strata[0].without_neighbour.as_ref().unwrap();
+    assert_eq!(
+        (without_neighbour.iterations, without_neighbour.matches, without_neighbour.elapsed_s),
+        (0, Some(0), 0.5)
+    );
 }
 
 #[test]
-fn a_sum_adds_what_was_without_another_load() {
-    let sum = sum_of(&[small_with_load(12), with_load(18)]);
+fn a_sum_adds_what_was_without_a_neighbour() {
+    let sum = sum_of(&[first_with_neighbours(12), with_neighbours(18)]);
     assert_eq!(record::problems(&sum), Vec::<String>::new());
     let found = distances(&sum);
-    assert_eq!(found.shared, Some(48));
+    assert_eq!(found.neighbours, Some(48));
     let [near, far] = &found.strata[..] else { panic!("{found:?}") };
-    let unshared = near.unshared.as_ref().unwrap();
-    assert_eq!((unshared.elapsed_s, unshared.in_batches_s, unshared.iterations), (1.0, 0.9, 1200));
-    assert_eq!((unshared.matches, unshared.races, unshared.blocks.len()), (Some(500), 30, 0));
-    assert_eq!(unshared.repeats.iter().map(|part| part.races).collect::<Vec<_>>(), [12, 18]);
-    assert_eq!((far.unshared.as_ref().unwrap().iterations, far.unshared_share()), (1400, Some(1.0)));
-    // What one side did not measure is not known, so it is in no unshared part.
-    let sum = sum_of(&[at_two_distances(), with_load(18)]);
+    let without_neighbour = near.without_neighbour.as_ref().unwrap();
+    assert_eq!(
+        (without_neighbour.elapsed_s, without_neighbour.in_batches_s, without_neighbour.iterations),
+        (1.0, 0.9, 1200)
+    );
+    assert_eq!(
+        (without_neighbour.matches, without_neighbour.races, without_neighbour.blocks.len()),
+        (Some(500), 30, 0)
+    );
+    assert_eq!(without_neighbour.repeats.iter().map(|part| part.races).collect::<Vec<_>>(), [12, 18]);
+    assert_eq!((far.without_neighbour.as_ref().unwrap().iterations, far.share_without_neighbour()), (1400, Some(1.0)));
+    // What one side did not measure is not known, so it is in no part without a neighbour.
+    let sum = sum_of(&[at_two_distances(), with_neighbours(18)]);
     assert_eq!(record::problems(&sum), Vec::<String>::new());
-    let near = distances(&sum).strata[0].unshared.as_ref().unwrap();
-    assert_eq!((distances(&sum).shared, near.iterations, near.races, near.repeats.len()), (None, 600, 18, 1));
-    // Where one side was never without another load, the blocks of the other show how its rate changed.
-    let loaded = |all: bool| {
+    let near = distances(&sum).strata[0].without_neighbour.as_ref().unwrap();
+    assert_eq!((distances(&sum).neighbours, near.iterations, near.races, near.repeats.len()), (None, 600, 18, 1));
+    // It is as sure as the side that has counts: the blocks show how its rate changed.
+    let all_or_nothing = |share: u64| {
         with(|d| {
-            d["shared"] = 100.into();
-            let share = u64::from(all);
-            d["strata"][0]["unshared"] = json!({
+            d["neighbours"] = 100.into();
+            let blocks = if share > 0 { d["strata"][0]["blocks"].clone() } else { json!([]) };
+            d["strata"][0]["without_neighbour"] = json!({
                 "elapsed_s": 0.0, "in_batches_s": 0.0,
-                "iterations": 1200 * share, "matches": 500 * share, "races": 53 * share
+                "iterations": 1200 * share, "matches": 500 * share, "races": 53 * share, "blocks": blocks
             });
         })
     };
-    let mut alone = loaded(true);
-    alone.id = at_two_distances().id;
-    for records in [[alone.clone(), loaded(false)], [with_id_of(loaded(false), &alone), another(alone.clone())]] {
-        let sum = sum_of(&records);
+    let first = |record: Record| with_id_of(record, &at_two_distances());
+    let (all, nothing) = (all_or_nothing(1), all_or_nothing(0));
+    let wanted = distances(&all).strata[0].without_neighbour.clone().unwrap();
+    assert_eq!(wanted.blocks.len(), 2);
+    for (a, b) in [(&all, &nothing), (&nothing, &all)] {
+        let sum = sum_of(&[first(a.clone()), b.clone()]);
         assert_eq!(record::problems(&sum), Vec::<String>::new());
-        let unshared = distances(&sum).strata[0].unshared.as_ref().unwrap();
-        assert_eq!((unshared.iterations, &unshared.blocks), (1200, &distances(&alone).strata[0].blocks));
+        let found = distances(&sum).strata[0].without_neighbour.clone().unwrap();
+        assert_eq!((found.iterations, &found.blocks, found.interval), (1200, &wanted.blocks, wanted.interval));
     }
+    let sum = sum_of(&[first(nothing.clone()), nothing.clone()]);
+    assert_eq!(record::problems(&sum), Vec::<String>::new());
+    // So it is beside a side that did not look for neighbours, and beside one that measured no distance.
+    for (other, neighbours) in [(at_two_distances(), None), (small::run(), Some(100))] {
+        let sum = sum_of(&[other, all.clone()]);
+        assert_eq!(record::problems(&sum), Vec::<String>::new());
+        let found = distances(&sum).strata[0].without_neighbour.clone().unwrap();
+        assert_eq!((found.iterations, &found.blocks, found.interval), (1200, &wanted.blocks, wanted.interval));
+        assert_eq!(distances(&sum).neighbours, neighbours);
+    }
+    // A distance at which one side counted nothing.
+    let mut elsewhere = first(nothing.clone());
+    elsewhere.results[1].distances.as_mut().unwrap().count_only_at(230.0);
+    complete(&mut elsewhere);
+    assert_eq!(record::problems(&sum_of(&[elsewhere, all])), Vec::<String>::new());
 }
 
-fn small_with_load(races: u64) -> Record {
-    with_id_of(with_load(races), &at_two_distances())
+fn first_with_neighbours(races: u64) -> Record {
+    with_id_of(with_neighbours(races), &at_two_distances())
 }
 
 fn with_id_of(record: Record, other: &Record) -> Record {
@@ -435,38 +478,40 @@ fn with_id_of(record: Record, other: &Record) -> Record {
 }
 
 #[test]
-fn a_rate_that_another_load_changes_has_a_line_without_it() {
+fn a_rate_that_neighbours_change_has_a_line_without_them() {
     let rows = |record: &Record| -> Vec<String> {
         record.table().lines().filter(|line| line.contains(" of the time")).map(str::to_owned).collect()
     };
-    // 0.67 % [0.2, 1.7] without another load, and 4.42 % [3.4, 5.7] in all.
-    let record = with_load(4);
+    // 0.67 % [0.2, 1.7] without a neighbour, and 4.42 % [3.4, 5.7] in all.
+    let record = with_neighbours(4);
     let table = rows(&record);
     assert_eq!(table.len(), 3, "{table:#?}");
-    let wanted = "at 18 ns without another load, 20 % of the time  ";
+    let wanted = "at 18 ns without a neighbour, 20 % of the time  ";
     assert!(table[1].contains(wanted) && table[1].contains(" 600 ") && table[1].contains("0.67 %"), "{table:#?}");
-    assert_eq!(rows(&with_load(30)).len(), 2);
-    let words = "Another load ran on the second hardware thread of one of their cores 21 % of the time.";
+    assert_eq!(rows(&with_neighbours(30)).len(), 2);
+    let words = "Their cores had a neighbour (another program on the core) 20 % of the time.";
     assert!(record.summary().contains(words), "{}", record.summary());
-    assert!(!at_two_distances().summary().contains("Another load"));
+    assert!(!at_two_distances().summary().contains("neighbour"));
     let page = publish::page(&[publish::Entry { name: "a.json".to_owned(), record: AnyRecord::Run(Box::new(record)) }])
         .unwrap();
     for words in
-        [words, "18 ns without another load, 20 % of the time, 600 iterations", "data-seen=\"4\" data-of=\"600\""]
+        [words, "18 ns without a neighbour, 20 % of the time, 600 iterations", "data-seen=\"4\" data-of=\"600\""]
     {
         assert!(page.contains(words), "{words}");
     }
     // With one distance it is the only line.
     let mut one = at_one(38.0);
-    let stratum = &mut one.results[1].distances.as_mut().unwrap().strata[0];
-    stratum.unshared = distances(&with_load(4)).strata[0].unshared.clone();
+    let found = one.results[1].distances.as_mut().unwrap();
+    found.neighbours = Some(30);
+    let stratum = &mut found.strata[0];
+    stratum.without_neighbour = distances(&with_neighbours(4)).strata[0].without_neighbour.clone();
     complete(&mut one);
     let table = rows(&one);
-    assert!(table.len() == 1 && table[0].contains("at 38 ns without another load, 48 % of the time"), "{table:#?}");
+    assert!(table.len() == 1 && table[0].contains("at 38 ns without a neighbour, 48 % of the time"), "{table:#?}");
 }
 
 #[test]
-fn rates_without_another_load_are_compared_alone() {
+fn rates_without_a_neighbour_are_compared_alone() {
     let compared = |a: &Record, b: &Record| -> Vec<(Option<String>, f64)> {
         let all = publish::compare(&[a.clone(), b.clone()]).into_iter().filter(|one| one.scenario == "S05-swapped");
         all.map(|one| (one.distance, one.ratio.unwrap().value)).collect()
@@ -474,23 +519,29 @@ fn rates_without_another_load_are_compared_alone() {
     let at = |found: &(Option<String>, f64), distance: &str, ratio: f64| {
         assert!(found.0.as_deref() == Some(distance) && (found.1 / ratio - 1.0).abs() < 1e-9, "{found:?}");
     };
-    let found = compared(&with_load(12), &with_load(24));
-    at(&found[0], "18 ns without another load", 2.0);
-    // Neither had another load there.
+    let found = compared(&with_neighbours(12), &with_neighbours(24));
+    at(&found[0], "18 ns without a neighbour", 2.0);
+    // Neither had a neighbour there.
     at(&found[1], "230 ns", 1.0);
-    // What was not measured, and what is too short, is compared as a whole.
-    at(&compared(&at_two_distances(), &with_load(24))[0], "18 ns", 1.0);
-    let mut short = with_load(24);
-    short.results[1].distances.as_mut().unwrap().strata[0].unshared.as_mut().unwrap().in_batches_s = 0.1;
-    at(&compared(&with_load(12), &short)[0], "18 ns", 1.0);
+    // What was not measured, and what is too short, is compared as a whole. A sum in which one side did not look for neighbours has measured it for a
+    // part only.
+    let sum = sum_of(&[at_two_distances(), with_neighbours(4)]);
+    assert!(!sum.table().contains("without a neighbour") && !sum.summary().contains("neighbour"), "{}", sum.table());
+    at(&compared(&sum, &sum)[0], "18 ns", 1.0);
+    at(&compared(&at_two_distances(), &with_neighbours(24))[0], "18 ns", 1.0);
+    let mut short = with_neighbours(24);
+    short.results[1].distances.as_mut().unwrap().strata[0].without_neighbour.as_mut().unwrap().in_batches_s = 0.1;
+    at(&compared(&with_neighbours(12), &short)[0], "18 ns", 1.0);
     let one = |races: u64| {
         let mut one = at_one(38.0);
-        let stratum = &mut one.results[1].distances.as_mut().unwrap().strata[0];
-        stratum.unshared = distances(&with_load(races)).strata[0].unshared.clone();
+        let found = one.results[1].distances.as_mut().unwrap();
+        found.neighbours = Some(30);
+        let stratum = &mut found.strata[0];
+        stratum.without_neighbour = distances(&with_neighbours(races)).strata[0].without_neighbour.clone();
         complete(&mut one);
         one
     };
-    at(&compared(&one(12), &one(36))[0], "38 ns without another load", 3.0);
+    at(&compared(&one(12), &one(36))[0], "38 ns without a neighbour", 3.0);
 }
 
 /// A record whose second part has other machine code: that of a test of a shipped record.

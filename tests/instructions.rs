@@ -711,6 +711,7 @@ fn measured(program: &Program, pace: Pace, kind: LayoutKind) -> wakerace::error:
         batch: 100,
         seed: 1,
         only_at: None,
+        finds_neighbours: false,
         limits: Limits { iterations: Some(2_000), ..Limits::default() },
     };
     run(job, &plan, &AtomicBool::new(false), |_| ()).map(|measurement| measurement.tally.outcomes())

@@ -191,7 +191,7 @@ macro_rules! barriers {
 }
 pub(crate) use barriers;
 
-/// Defines the additions of an architecture for the probe of a core (harness/sharing.rs), given an addition of each of six registers to
+/// Defines the additions of an architecture for the probe of a core (src/harness/neighbours.rs), given an addition of each of six registers to
 /// itself.
 macro_rules! additions {
     ($a:literal $b:literal $c:literal $d:literal $e:literal $f:literal) => {
@@ -199,7 +199,7 @@ macro_rules! additions {
         /// adders beside so many.
         const A_TURN: u64 = 24;
 
-        /// Makes at least so many additions, each of what the one before gave: a cycle each.
+        /// Makes at least so many additions, each of what the one before gave, so that they take the latency of one each.
         pub(crate) fn dependent_additions(number: u64) {
             let mut a = number;
             for _ in 0..number.div_ceil(A_TURN) {
@@ -213,7 +213,7 @@ macro_rules! additions {
             }
         }
 
-        /// Makes at least so many additions in six chains that do not depend on each other: as many at a time as the core has adders.
+        /// Makes at least so many additions in six chains that do not depend on each other, so that several are made at a time.
         pub(crate) fn independent_additions(number: u64) {
             let [mut a, mut b, mut c, mut d, mut e, mut f] = [number; 6];
             for _ in 0..number.div_ceil(A_TURN) {

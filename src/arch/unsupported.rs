@@ -24,6 +24,8 @@ pub(crate) fn read_counter() -> u64 {
 
 pub(crate) fn order_counter() {}
 
+pub(crate) const COUNTER_WAITS_FOR_ADDITIONS: bool = false;
+
 pub(crate) fn dependent_additions(_number: u64) {}
 
 pub(crate) fn independent_additions(_number: u64) {}

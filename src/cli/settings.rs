@@ -94,7 +94,16 @@ pub(super) fn of_kept(kept: &Kept, clock: Clock) -> Result<Chosen> {
         other => other,
     };
     let chosen = chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock).map_err(of_test)?;
-    Ok(Chosen { period_by_races: kept.period_by_races && chosen.period_ticks > 0.0, ..chosen })
+    let paced = chosen.arm.pace == ArmPace::Paced;
+    let best = kept.best_period_ns.filter(|_| paced);
+    if best.is_some_and(|ns| !(ns > 0.0 && ns <= LONGEST_NS)) {
+        let most = LONGEST_NS;
+        let name = &kept.scenario;
+        return Err(Error::Usage(format!(
+            "{name}: best_period_ns is out of range; expected more than 0 and at most {most}"
+        )));
+    }
+    Ok(Chosen { best_period_ticks: best.map(|ns| clock.ticks(Nanos(ns)).0 as f64), ..chosen })
 }
 
 fn chosen_at(
@@ -123,7 +132,7 @@ fn chosen_at(
     };
     let distance_ns = distance_ns.map(|ns| within("distance_ns", ns, LONGEST_NS)).transpose()?;
     let period_ticks = period.map_or(0.0, |ns| clock.ticks(Nanos(ns)).0 as f64);
-    Ok(Chosen { arm, period_ticks, period_by_races: false, reach, distance_ns })
+    Ok(Chosen { arm, period_ticks, best_period_ticks: None, reach, distance_ns })
 }
 
 /// The settings of an arm.
@@ -142,6 +151,11 @@ pub(super) fn of_arm(arm: Arm) -> Settings {
 /// The period of what a search has chosen, in nanoseconds; `None` if it runs free. `clock` is that of its ticks.
 pub(super) fn period_ns(chosen: &Chosen, clock: Clock) -> Option<f64> {
     (chosen.period_ticks > 0.0).then(|| clock.nanos(Ticks::from(whole(chosen.period_ticks))).0)
+}
+
+/// The best period of settings, in nanoseconds; `None` if it is not known. `clock` is that of its ticks.
+pub(super) fn best_period_ns(chosen: &Chosen, clock: Clock) -> Option<f64> {
+    chosen.best_period_ticks.map(|ticks| clock.nanos_of(ticks).0)
 }
 
 #[cfg(test)]
@@ -197,7 +211,7 @@ mod tests {
     fn a_profile_has_what_a_search_has_chosen() {
         let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
         let arm = Arm { group: 8, batch: Some(512), ..Arm::FIRST };
-        let wanted = Chosen { arm, period_ticks: 200.0, period_by_races: false, reach: 4, distance_ns: Some(30.0) };
+        let wanted = Chosen { arm, period_ticks: 200.0, best_period_ticks: None, reach: 4, distance_ns: Some(30.0) };
         assert_eq!(chosen(&tuned(), clock).unwrap(), Some(wanted));
         assert_eq!(name(&tuned()), "tuned on MP on 2026-11-28");
         assert_eq!(chosen(&Tuned { distance_ns: None, ..tuned() }, clock).unwrap(), None);
@@ -226,28 +240,33 @@ mod tests {
     }
 
     #[test]
-    fn only_paced_settings_have_a_known_period() {
+    fn only_paced_settings_have_a_best_period() {
         let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
-        let kept = |pace: &str, period_ns, period_by_races| Kept {
+        let kept = |pace: &str, best_period_ns| Kept {
             scenario: "SB".to_owned(),
             source_sha256: String::new(),
             cpus: vec![0, 1],
             settings: Settings { pace: pace.to_owned(), ..Settings::default_paced() },
             distance_ns: None,
-            period_ns,
-            period_by_races,
+            period_ns: Some(60.0),
+            best_period_ns,
             reach: 1,
             races: true,
             searched_s: 1.0,
             wakerace: String::new(),
             when: String::new(),
         };
-        let found =
-            |kept: &Kept| of_kept(kept, clock).map(|chosen| (chosen.period_ticks, chosen.period_by_races)).unwrap();
-        assert_eq!(found(&kept("paced", Some(75.0), true)), (150.0, true));
-        assert_eq!(found(&kept("paced", Some(75.0), false)), (150.0, false));
-        assert_eq!(found(&kept("free", Some(75.0), true)), (0.0, false));
-        assert_eq!(found(&kept("paced", None, true)), (0.0, false));
+        let found = |kept: &Kept| {
+            let chosen = of_kept(kept, clock).unwrap();
+            (chosen.period_ticks, chosen.best_period_ticks)
+        };
+        assert_eq!(found(&kept("paced", Some(75.0))), (120.0, Some(150.0)));
+        assert_eq!(found(&kept("free", Some(75.0))), (0.0, None));
+        assert_eq!(found(&kept("paced", None)), (120.0, None));
+        for wrong in [-75.0, 1e9] {
+            let error = of_kept(&kept("paced", Some(wrong)), clock).unwrap_err().to_string();
+            assert!(error.starts_with("SB: best_period_ns is out of range; expected more than 0"), "{error}");
+        }
     }
 
     /// An edited profile must keep the limits of `--group` and `--batch`.

@@ -283,7 +283,7 @@ fn one(
     };
     // The default settings have won at the distance at which the search was, and only there.
     let default =
-        |chosen: Chosen| Chosen { arm: Arm::FIRST, period_ticks: 0.0, period_by_races: false, reach: 1, ..chosen };
+        |chosen: Chosen| Chosen { arm: Arm::FIRST, period_ticks: 0.0, best_period_ticks: None, reach: 1, ..chosen };
     let chosen = chosen.map(|chosen| if is_other(&found.settings) { chosen } else { default(chosen) });
     let best = Best { found, chosen };
     bar.finish();

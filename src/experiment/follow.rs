@@ -12,11 +12,12 @@ use super::request::{Common, Experiment};
 use super::result::Finished;
 use super::run::{Measured, run_with};
 use crate::error::{Error, Result};
-use crate::harness::{Limits, Memory, Stop, Tally};
+use crate::harness::{BestPeriod, Limits, Memory, Stop, Tally};
 use crate::machine::Clock;
 use crate::record::{self, CodeRecord, ScenarioResult, SettingsRecord};
 use crate::search::{Chosen, Settled};
-use crate::units::{Nanos, Ticks};
+use crate::stats::apart;
+use crate::units::Nanos;
 
 /// The most parts of a run. The last one runs to the end at any distance.
 const MOST_PARTS: usize = 32;
@@ -51,9 +52,9 @@ pub(super) fn follow<'a>(
         // What was found before the run is not what a search has chosen.
         finished.result.pace.profile = finished.result.pace.profile.filter(|_| record.is_none());
         finished.result.search = record;
-        let found = (measurement.best_period, measurement.elapsed);
-        if let (Some(searching), Some(settled)) = (&base.choice.searching, settled(chosen, found, base.common.units()))
-        {
+        let best = (measurement.best_periods.as_slice(), measurement.elapsed);
+        let settled = settled(chosen, best, base.common.units());
+        if let (Some(searching), Some(settled)) = (&base.choice.searching, settled) {
             let mut knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
             knowledge.settle(&base.placement.cpus, &base.scenario.sha256, settled);
         }
@@ -72,19 +73,29 @@ pub(super) fn follow<'a>(
             // There is nothing to vary, so these settings are those for any distance.
             None => {
                 stays = true;
-                let chosen = Chosen { distance_ns: None, ..chosen };
-                Explored { experiment: lasting(experiment, left), chosen, record: None }
+                let chosen = Chosen { distance_ns: None, best_period_ticks: None, ..chosen };
+                let experiment = Experiment { known_period: None, ..lasting(experiment, left) };
+                Explored { experiment, chosen, record: None }
             }
         };
         seen = Some(all);
     }
 }
 
-/// The settings of a part with the period that had the most races, if that is news: the period and how long the part was.
-fn settled(chosen: Chosen, (best, elapsed): (Option<Nanos>, Duration), units: Clock) -> Option<Settled> {
-    let Ticks(period) = units.ticks(best.filter(|_| !chosen.period_by_races)?);
-    let chosen = Chosen { period_ticks: period as f64, period_by_races: true, ..chosen };
-    Some(Settled { chosen, elapsed_s: elapsed.as_secs_f64() })
+/// The settings of a part with the best period at their distance, if that is news. `best` are the best periods at each distance, and how long the
+/// part was.
+fn settled(chosen: Chosen, (best, elapsed): (&[BestPeriod], Duration), units: Clock) -> Option<Settled> {
+    let here = |best: &&BestPeriod| match (best.distance, chosen.distance_ns) {
+        (Some(Nanos(at)), Some(ns)) => !apart(at, ns),
+        (at, ns) => at.is_none() && ns.is_none(),
+    };
+    // A distance may have several levels.
+    let apart_by =
+        |best: &BestPeriod| best.distance.zip(chosen.distance_ns).map_or(0.0, |(at, ns)| (at.0 / ns).ln().abs());
+    let nearest = best.iter().filter(here).min_by(|a, b| apart_by(a).total_cmp(&apart_by(b)));
+    let found = nearest.filter(|_| chosen.best_period_ticks.is_none())?;
+    let best_period_ticks = Some(units.ticks(found.period).0 as f64);
+    Some(Settled { chosen: Chosen { best_period_ticks, ..chosen }, elapsed_s: elapsed.as_secs_f64() })
 }
 
 /// The experiment with another duration.
@@ -272,11 +283,20 @@ mod tests {
     fn a_part_settles_on_a_period_that_was_not_known() {
         let clock = Clock { frequency_hz: 2e9, resolution_ticks: 1, read_ticks: 20 };
         let searched =
-            Chosen { arm: Arm::FIRST, period_ticks: 90.0, period_by_races: false, reach: 2, distance_ns: Some(30.0) };
-        let found = |chosen, best| settled(chosen, (best, Duration::from_secs(3)), clock);
-        let wanted = Chosen { period_ticks: 150.0, period_by_races: true, ..searched };
-        assert_eq!(found(searched, Some(Nanos(75.0))), Some(Settled { chosen: wanted, elapsed_s: 3.0 }));
-        assert_eq!((found(searched, None), found(wanted, Some(Nanos(75.0)))), (None, None));
+            Chosen { arm: Arm::FIRST, period_ticks: 90.0, best_period_ticks: None, reach: 2, distance_ns: Some(30.0) };
+        let at = |ns: Option<f64>, period| BestPeriod { distance: ns.map(Nanos), period: Nanos(period) };
+        let found = |chosen, best: &[BestPeriod]| settled(chosen, (best, Duration::from_secs(3)), clock);
+        let wanted = Chosen { best_period_ticks: Some(150.0), ..searched };
+        // The part was elsewhere for a while.
+        let best = [at(Some(150.0), 400.0), at(Some(40.0), 90.0), at(Some(31.0), 75.0)];
+        assert_eq!(found(searched, &best), Some(Settled { chosen: wanted, elapsed_s: 3.0 }));
+        assert_eq!([found(searched, &[]), found(searched, &best[..1]), found(wanted, &best)], [None; 3]);
+        assert_eq!(found(searched, &[at(None, 75.0)]), None);
+        let anywhere = Chosen { distance_ns: None, ..searched };
+        assert_eq!(
+            found(anywhere, &[at(None, 75.0)]).map(|settled| settled.chosen.best_period_ticks),
+            Some(Some(150.0))
+        );
     }
 
     /// Settings that are the only ones there are count at any distance.
@@ -293,7 +313,7 @@ mod tests {
         let searching =
             Searching { allowed: Allowed { prefetch: Some(arm.prefetch), ..searching.allowed }, ..searching };
         let base = Experiment { choice: Choice { searching: Some(searching), ..base.choice }, ..base };
-        let chosen = Chosen { arm, period_ticks: 1000.0, period_by_races: false, reach: 1, distance_ns: Some(9000.0) };
+        let chosen = Chosen { arm, period_ticks: 1000.0, best_period_ticks: None, reach: 1, distance_ns: Some(9000.0) };
         let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
         let first = Explored { experiment, chosen, record: None };
         let mut memory = Memory::default();
@@ -326,7 +346,7 @@ mod tests {
             let before = Some("found by an earlier run".to_owned());
             let base = Experiment { choice: Choice { profile: before.clone(), ..base.choice }, ..base };
             let chosen =
-                Chosen { arm, period_ticks: 1000.0, period_by_races: false, reach: 1, distance_ns: Some(9000.0) };
+                Chosen { arm, period_ticks: 1000.0, best_period_ticks: None, reach: 1, distance_ns: Some(9000.0) };
             let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
             let first = Explored { experiment, chosen, record: None };
             let mut shown = 0;

@@ -34,8 +34,8 @@ pub struct Experiment<'a> {
     pub free_because: Option<String>,
     /// The period at which a search left these settings. It takes the place of a calibration.
     pub searched_period: Option<Ticks>,
-    /// Whether it is the period that had the most races in an earlier run ([`crate::search::Chosen`]).
-    pub period_by_races: bool,
+    /// The period that had the most races in an earlier run at these settings. The run begins with it.
+    pub known_period: Option<Ticks>,
     /// A factor of the width of the sweep of skews. A search may find that the peak lies outside of the usual one.
     pub reach: u32,
 }
@@ -143,7 +143,7 @@ impl<'a> Experiment<'a> {
             code,
             free_because: None,
             searched_period: None,
-            period_by_races: false,
+            known_period: None,
             reach: 1,
         })
     }

@@ -17,7 +17,7 @@ use crate::program::{Const, Program};
 use crate::record::{
     CountRecord, DelayRecord, DistancesRecord, EdgesRecord, Evidence, FinalValue, Finding, Gaps, LastWriterRecord,
     LayoutRecord, LineFillsRecord, OutcomeRecord, PaceRecord, PhasesRecord, PlacementRecord, ScenarioResult,
-    SkewRecord, StratumRecord, UnsharedRecord, compute, naming_of,
+    SkewRecord, StratumRecord, WithoutNeighbourRecord, compute, naming_of,
 };
 use crate::stats::drift;
 use crate::units::Nanos;
@@ -246,17 +246,16 @@ fn distances(program: &Program, clock: Clock, found: &DistanceCounts, paced: boo
                 .collect(),
             blocks: at.blocks.iter().map(block).collect(),
             repeats: Vec::new(),
-            unshared: at.unshared.as_ref().map(|part| {
-                let CountRecord { iterations: own, races, matches } = counts(program, &part.counts);
-                let blocks = if own == iterations { &[][..] } else { &part.blocks };
-                UnsharedRecord {
+            without_neighbour: at.without_neighbour.as_ref().map(|part| {
+                let CountRecord { iterations, races, matches } = counts(program, &part.counts);
+                WithoutNeighbourRecord {
                     elapsed_s: part.elapsed.as_secs_f64(),
                     in_batches_s: part.in_batches.as_secs_f64(),
-                    iterations: own,
+                    iterations,
                     matches,
                     races,
-                    blocks: blocks.iter().map(block).collect(),
-                    ..UnsharedRecord::default()
+                    blocks: part.blocks.iter().map(block).collect(),
+                    ..WithoutNeighbourRecord::default()
                 }
             }),
         }
@@ -264,7 +263,7 @@ fn distances(program: &Program, clock: Clock, found: &DistanceCounts, paced: boo
     DistancesRecord {
         looks: found.looks,
         lost: found.lost,
-        shared: found.shared,
+        neighbours: found.neighbours,
         offset_changes: found.offset_changes,
         strata: found.strata.iter().map(stratum).collect(),
         between: counts(program, &found.between),

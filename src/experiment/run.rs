@@ -11,7 +11,7 @@ use super::request::{Choice, Experiment, PaceChoice};
 use super::result::{Finished, result};
 use crate::error::{Error, Result};
 use crate::harness::{self, Adapt, Chain, EdgePlan, Gap, Job, Measurement, Memory, Prefetch, RunPlan, Tally};
-use crate::machine::{self, Clock, Counters, Placement};
+use crate::machine::{self, Class, Clock, Counters, Placement};
 use crate::units::{Nanos, Ticks};
 
 /// Number of skews in a sweep. It is odd, so that 0 is one of them. It is large enough that no window falls
@@ -240,8 +240,14 @@ pub(super) fn settings(experiment: &Experiment<'_>, measured: &Measured<'_>) -> 
         batch: choice.batch.unwrap_or_else(|| harness::default_batch(layout, pace)),
         seed: experiment.common.seed,
         only_at: None,
+        finds_neighbours: finds_neighbours(experiment),
         limits: common.limits,
     }
+}
+
+/// Whether all neighbours on the cores of an experiment's threads are other programs.
+fn finds_neighbours(experiment: &Experiment<'_>) -> bool {
+    experiment.placement.class != Class::Smt && experiment.choice.stress.is_none()
 }
 
 /// Chooses the group, the period and the skews of a paced run, where the user gave none.
@@ -269,10 +275,12 @@ fn calibrate(
     } else {
         Ticks(0)
     };
-    plan.period = period.unwrap_or(measured);
-    if period.is_none() {
-        plan.adapt = if experiment.period_by_races { Adapt::Known } else { Adapt::Races };
-    }
+    plan.period = period.or(experiment.known_period).unwrap_or(measured);
+    plan.adapt = match (period, experiment.known_period) {
+        (Some(_), _) => Adapt::Never,
+        (None, Some(_)) => Adapt::Known,
+        (None, None) => Adapt::Races,
+    };
     plan.focus = skews.is_none() && !common.window;
     plan.skews = skews.clone().unwrap_or_else(|| match common.edges {
         Some(_) if common.window => window(common.units(), measured),
@@ -354,7 +362,7 @@ mod tests {
     use crate::harness::Limits;
     use crate::isa;
     use crate::layout::LayoutKind;
-    use crate::machine::{Class, Edges};
+    use crate::machine::Edges;
 
     /// An experiment on CPUs that this host may not have.
     fn experiment(scenario: &Scenario, pace: PaceChoice) -> Experiment<'_> {

@@ -6,15 +6,15 @@
 //! At the end of the run all looks are known and give the strata. A slot whose two levels are of one stratum belongs to it.
 //! The counts of the others are in no stratum.
 //!
-//! A look also says whether another load uses a core of the threads (module `sharing`). Batches between two looks that found none have
-//! slots of their own, so that a stratum knows which of its counts are *unshared*.
+//! A look also says whether a core of the threads has a neighbour (module `neighbours`). Batches between two looks that found none have
+//! slots of their own, so that a stratum knows its counts without a neighbour.
 
 use std::time::Duration;
 
 use super::convert::whole;
 use super::history::Block;
 use super::look::{FARTHEST_NS, LONGEST_NS};
-use super::sharing::{Cores, Found};
+use super::neighbours::{Cores, Found};
 use crate::machine::Clock;
 use crate::stats::{Levels, Stratum};
 
@@ -36,9 +36,9 @@ const MOST_CELLS: usize = 4096;
 pub(super) struct Look {
     /// The time of a line transfer, in ticks; `None` if it measured nothing.
     pub transfer_ticks: Option<f64>,
-    /// The time that the look took if no thread lost its CPU, in ticks.
+    /// The time that the distance took if no thread lost its CPU, in ticks. Probes take a few microseconds more.
     pub cost_ticks: f64,
-    /// The ratio of the core of each thread ([`super::sharing::Probe`]); `None` if they were not probed.
+    /// The ratio of the core of each thread ([`super::neighbours::Probe`]); `None` if they were not probed.
     pub ratios: Option<Vec<f64>>,
 }
 
@@ -117,6 +117,8 @@ struct Pending {
     /// Counts of the batches that show the rate over time.
     shown: Block,
     batches: u64,
+    /// Whether a look that measured no distance may have had a neighbour.
+    neighbour: bool,
 }
 
 /// A look that measured a distance.
@@ -125,8 +127,8 @@ struct Last {
     level: usize,
     /// Its time, in ticks.
     at: u64,
-    /// Whether it found a core shared; `None` if cores were not probed.
-    shared: Option<bool>,
+    /// Whether it found a neighbour; `None` if cores were not probed.
+    neighbour: Option<bool>,
 }
 
 /// Batches between two looks.
@@ -134,8 +136,8 @@ struct Last {
 struct Batches {
     /// The levels of the two looks, in ascending order.
     levels: (usize, usize),
-    /// Whether both looks found that no core was shared.
-    unshared: bool,
+    /// Whether no look found a neighbour: neither the one before, nor the one after, nor any between.
+    without_neighbour: bool,
 }
 
 /// The distances of a run so far.
@@ -143,10 +145,10 @@ struct Batches {
 pub(super) struct Distances {
     clock: Clock,
     levels: Levels,
-    /// The cores of the threads, and how many looks that measured a distance found them shared, and not shared.
+    /// The cores of the threads, and how many looks found neighbours there, and none.
     cores: Option<Cores>,
-    shared: u64,
-    unshared: u64,
+    neighbours: u64,
+    quiet: u64,
     /// The last look that measured a distance.
     last: Option<Last>,
     /// When the next look is due.
@@ -171,8 +173,8 @@ pub(super) struct StratumSlots {
     pub totals: SlotTotals,
     /// Counts in the order of time.
     pub course: Vec<Block>,
-    /// The same of the slots during which no core was shared; `None` if cores were not probed.
-    pub unshared: Option<PartSlots>,
+    /// The same of the slots without a neighbour; `None` if cores were not probed.
+    pub without_neighbour: Option<PartSlots>,
 }
 
 /// A part of a stratum.
@@ -189,8 +191,8 @@ impl Distances {
             clock,
             levels: Levels::default(),
             cores: None,
-            shared: 0,
-            unshared: 0,
+            neighbours: 0,
+            quiet: 0,
             last: None,
             due: 0,
             ran: false,
@@ -213,9 +215,9 @@ impl Distances {
         self.cores.iter().for_each(Cores::keep);
     }
 
-    /// Number of looks that found a core shared; `None` if cores were not probed.
-    pub fn shared(&self) -> Option<u64> {
-        (self.shared + self.unshared > 0).then_some(self.shared)
+    /// Number of looks that found a neighbour; `None` if cores were not probed.
+    pub fn neighbours(&self) -> Option<u64> {
+        (self.neighbours + self.quiet > 0).then_some(self.neighbours)
     }
 
     /// Whether a look is due: at the time `now` or, if the run is over, after its last batch.
@@ -261,22 +263,23 @@ impl Distances {
         let shortest = EVERY.as_secs_f64() * self.clock.frequency_hz;
         let pause = ns.map_or(shortest, |_| shortest.max(LOOK_SHARE * look.cost_ticks));
         self.due = now.saturating_add(whole(pause));
+        let neighbour = self.looked_at(look.ratios.as_deref());
         let Some(ns) = ns else {
             self.lost += 1;
+            self.pending.neighbour |= neighbour != Some(false);
             return None;
         };
         self.first = self.first.or(Some(ns));
         let level = self.levels.level(ns);
-        let shared = self.looked_at(look.ratios.as_deref());
-        let before = self.last.replace(Last { level, at: now, shared });
+        let before = self.last.replace(Last { level, at: now, neighbour });
         let mut pending = std::mem::take(&mut self.pending);
         pending.totals.ticks = before.map_or(0, |before| now.saturating_sub(before.at));
         if pending.batches == 0 {
             return None;
         }
         let slot = before.map_or(NOWHERE, |before| {
-            let unshared = [before.shared, shared] == [Some(false); 2];
-            self.slot(Batches { levels: (before.level.min(level), before.level.max(level)), unshared })
+            let without_neighbour = [before.neighbour, neighbour] == [Some(false); 2] && !pending.neighbour;
+            self.slot(Batches { levels: (before.level.min(level), before.level.max(level)), without_neighbour })
         });
         let totals = &mut self.slots[usize::from(slot)].1;
         *totals = totals.plus(pending.totals);
@@ -286,20 +289,20 @@ impl Distances {
         Some(slot)
     }
 
-    /// Whether a core was shared at a look with these ratios.
+    /// Whether a look with these ratios found a neighbour.
     fn looked_at(&mut self, ratios: Option<&[f64]>) -> Option<bool> {
-        let Found { shared, corrects } = self.cores.as_mut()?.look(ratios?);
+        let Found { neighbour, corrects } = self.cores.as_mut()?.look(ratios?)?;
         if corrects {
-            // What was taken for unshared was not.
-            self.shared += std::mem::take(&mut self.unshared);
+            // There were neighbours before.
+            self.neighbours += std::mem::take(&mut self.quiet);
             self.slots
                 .iter_mut()
                 .filter_map(|(batches, _)| batches.as_mut())
-                .for_each(|batches| batches.unshared = false);
-            self.last.iter_mut().for_each(|last| last.shared = Some(true));
+                .for_each(|batches| batches.without_neighbour = false);
+            self.pending.neighbour = true;
         }
-        *(if shared { &mut self.shared } else { &mut self.unshared }) += 1;
-        Some(shared)
+        *(if neighbour { &mut self.neighbours } else { &mut self.quiet }) += 1;
+        Some(neighbour)
     }
 
     /// The slot of batches.
@@ -350,8 +353,14 @@ impl Distances {
         };
         let with = |(number, stratum): (usize, Stratum)| {
             let PartSlots { slots, totals, course } = part(&|batches| of(batches) == Some(number));
-            let unshared = || part(&|batches| of(batches) == Some(number) && batches.unshared);
-            StratumSlots { stratum, slots, totals, course, unshared: self.shared().map(|_| unshared()) }
+            let without_neighbour = || part(&|batches| of(batches) == Some(number) && batches.without_neighbour);
+            StratumSlots {
+                stratum,
+                slots,
+                totals,
+                course,
+                without_neighbour: self.neighbours().map(|_| without_neighbour()),
+            }
         };
         // A stratum whose looks were all alone has no batches.
         strata.into_iter().enumerate().map(with).filter(|stratum| stratum.totals.instances > 0).collect()
@@ -424,7 +433,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_between_two_looks_without_another_load_are_unshared() {
+    fn batches_between_two_looks_without_a_neighbour_are_told_apart() {
         // No machine has these CPUs.
         let run = |ratios: &[Option<[f64; 2]>], cpus: [usize; 2]| {
             let mut distances = Distances::new(CLOCK).on(&cpus);
@@ -438,24 +447,32 @@ mod tests {
         let counts = |distances: &Distances| {
             let strata = distances.strata();
             let [only] = &strata[..] else { panic!("{strata:?}") };
-            let unshared = only.unshared.as_ref().map(|part| (part.totals.instances, part.course.len()));
-            (only.totals.instances, unshared, distances.shared())
+            let without_neighbour =
+                only.without_neighbour.as_ref().map(|part| (part.totals.instances, part.course.len()));
+            (only.totals.instances, without_neighbour, distances.neighbours())
         };
-        let (alone, shared) = (Some([0.3, 0.2]), Some([0.3, 0.25]));
-        let found = run(&[alone, alone, shared, shared, alone, alone, alone], [1_000_003, 1_000_004]);
+        let (none, some) = (Some([0.3, 0.2]), Some([0.3, 0.25]));
+        let found = run(&[none, none, some, some, none, none, none], [1_000_003, 1_000_004]);
         assert_eq!(counts(&found), (600, Some((300, 3)), Some(2)));
         // The skews of a level are selected by all of its batches.
         assert_eq!(found.slots_of(0).len(), 2);
-        // The first three were shared after all, and so were the batches behind them.
-        let found = run(&[shared, shared, shared, alone, alone], [1_000_005, 1_000_006]);
+        // The first three had a neighbour after all, and so had the batches behind them.
+        let found = run(&[some, some, some, none, none], [1_000_005, 1_000_006]);
         assert_eq!(counts(&found), (400, Some((100, 1)), Some(3)));
         found.keep_cores();
         // This process knows.
-        let found = run(&[shared, shared, shared, shared], [1_000_005, 1_000_006]);
+        let found = run(&[some, some, some, some], [1_000_005, 1_000_006]);
         assert_eq!(counts(&found), (300, Some((0, 0)), Some(4)));
         // A look without a probe says nothing of the batches beside it.
-        let found = run(&[alone, alone, None, alone, alone], [1_000_007, 1_000_008]);
+        let found = run(&[none, none, None, none, none], [1_000_007, 1_000_008]);
         assert_eq!(counts(&found), (400, Some((200, 2)), Some(0)));
+        // So does a look that was lost: its probe counts all the same.
+        let mut found = Distances::new(CLOCK).on(&[1_000_011, 1_000_012]);
+        let at = |ns, ratios: [f64; 2]| Look { ratios: Some(ratios.to_vec()), ..look(ns, 5000.0) };
+        let lost = |ratios| at(None, ratios);
+        let [here, quiet, slow] = [at(Some(40.0), [0.3, 0.2]), lost([0.3, 0.2]), lost([0.3, 0.25])];
+        simulate_looks(&mut found, [&here, &quiet, &here, &slow, &here, &here].map(Clone::clone));
+        assert_eq!(counts(&found), (500, Some((300, 2)), Some(1)));
         assert_eq!(counts(&run(&[None; 3], [1_000_009, 1_000_010])), (200, None, None));
     }
 

@@ -66,18 +66,23 @@ struct Regime {
 }
 
 impl Regime {
-    /// The settings at a distance of `far` times that at which the plan was made.
-    fn new(plan: &RunPlan, clock: Clock, far: f64) -> Regime {
+    /// The settings at a distance of `far` times that at which the plan was made, and of `ns` nanoseconds if that is known.
+    fn new(plan: &RunPlan, clock: Clock, (far, ns): (f64, Option<f64>)) -> Regime {
         let [shortest, longest] =
             [SHORTEST_PERIOD, LONGEST_PERIOD].map(|period| period.as_secs_f64() * clock.frequency_hz);
         let given = plan.period.0 as f64;
-        let period = if plan.adapt == Adapt::Never {
+        // The first look may have been disturbed, so that it says less than the plan.
+        let is_elsewhere = match (plan.only_at, ns) {
+            (Some(Nanos(at)), Some(ns)) => crate::stats::apart(at, ns),
+            _ => crate::stats::apart(far, 1.0),
+        };
+        let is_known = plan.adapt == Adapt::Known && !is_elsewhere;
+        let period = if plan.adapt == Adapt::Never || is_known {
             given
         } else {
             (given * far).clamp(shortest.min(given), longest.max(given))
         };
         // At another distance the period is a guess.
-        let is_known = plan.adapt == Adapt::Known && !crate::stats::apart(far, 1.0);
         let control = if is_known { PeriodControl::knowing } else { PeriodControl::new };
         Regime { control: control(period, shortest, longest), period_ticks: period, instance_ticks: 0.0 }
     }
@@ -199,8 +204,8 @@ pub(super) struct RunTotals {
     /// The distances between the CPUs, if they were measured, and how often an offset between their counters changed.
     pub distances: Option<Distances>,
     pub offset_changes: u64,
-    /// The period with the most races, if periods were compared by their races.
-    pub best_period_ticks: Option<f64>,
+    /// For each distance in nanoseconds the period with the most races, in ticks, if enough races were compared there.
+    pub best_periods: Vec<(Option<f64>, f64)>,
     /// Time from the first batch to the last.
     pub elapsed: Duration,
     pub interrupted: bool,
@@ -230,7 +235,7 @@ impl<'a> Leader<'a> {
             threads,
             interrupt,
             random: fastrand::Rng::with_seed(plan.seed),
-            regime: Regime::new(plan, clock, 1.0),
+            regime: Regime::new(plan, clock, (1.0, None)),
             head_start_ticks: HEAD_START.as_secs_f64() * clock.frequency_hz,
             last: None,
             due: 0,
@@ -255,10 +260,12 @@ impl<'a> Leader<'a> {
 
     /// The totals of the run.
     pub fn into_totals(mut self) -> RunTotals {
-        // The one of the distance at which most was compared.
-        let controls = self.parked.values().chain([&self.regime]).map(|regime| &regime.control);
-        let most = controls.max_by(|a, b| a.compared().total_cmp(&b.compared()));
-        self.totals.best_period_ticks = most.and_then(PeriodControl::found);
+        let distances = self.distances.as_ref().filter(|distances| distances.level().is_some());
+        let regimes = self.parked.iter().map(|(level, regime)| (*level, regime)).chain([(self.level, &self.regime)]);
+        let best = |(level, regime): (usize, &Regime)| {
+            Some((distances.map(|distances| distances.typical(level)), regime.control.found()?))
+        };
+        self.totals.best_periods = regimes.filter_map(best).collect();
         self.totals.distances = self.distances;
         self.totals.offset_changes = self.offsets.changes();
         self.totals
@@ -281,7 +288,8 @@ impl<'a> Leader<'a> {
     /// of the plan, in proportion to its distance: the plan was made at that of the first look.
     fn change_level(&mut self, level: usize) {
         let Some(distances) = &self.distances else { return };
-        let far = distances.typical(level) / distances.typical(0);
+        let ns = distances.typical(level);
+        let far = (ns / distances.typical(0), Some(ns));
         let regime = self.parked.remove(&level).unwrap_or_else(|| Regime::new(self.plan, self.clock, far));
         let last = std::mem::replace(&mut self.regime, regime);
         self.parked.insert(self.level, last);
@@ -522,12 +530,12 @@ mod tests {
     use crate::units::Ticks;
 
     /// A clock with the host's counter, declared as 1 GHz. Where the counter is slower, the tests take longer.
+    const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
+
     /// Looks that take long come seldom: no other one in a test.
     fn look(transfer_ticks: Option<f64>) -> Look {
         Look { transfer_ticks, cost_ticks: 1e12, ratios: None }
     }
-
-    const CLOCK: Clock = Clock { frequency_hz: 1e9, resolution_ticks: 1, read_ticks: 20 };
 
     fn plan() -> RunPlan {
         RunPlan {
@@ -541,6 +549,7 @@ mod tests {
             edges: None,
             focus: false,
             only_at: None,
+            finds_neighbours: true,
             nice: 0,
             event: None,
             batch: 100,
@@ -823,15 +832,22 @@ mod tests {
         assert_eq!(led.leader.sweeps[0].selected, [1]);
         // A given period stays, whatever the distance.
         let plan = RunPlan { adapt: Adapt::Never, ..plan.clone() };
-        assert_eq!(Regime::new(&plan, CLOCK, 5.0).period_ticks, 100.0);
+        assert_eq!(Regime::new(&plan, CLOCK, (5.0, None)).period_ticks, 100.0);
         // What is known at a distance is a guess at another one.
         let known = RunPlan { adapt: Adapt::Known, ..plan.clone() };
-        let is_known = |plan: &RunPlan, far| Regime::new(plan, CLOCK, far).control.is_known();
+        let is_known = |plan: &RunPlan, far| Regime::new(plan, CLOCK, (far, None)).control.is_known();
         assert_eq!([0.7, 1.0, 1.5, 5.0].map(|far| is_known(&known, far)), [true, true, true, false]);
         assert!(!is_known(&RunPlan { adapt: Adapt::Races, ..known.clone() }, 1.0));
+        // The distance of the plan counts, and not that of a first look that was disturbed.
+        let near = RunPlan { only_at: Some(Nanos(30.0)), ..known };
+        let at = |far, ns| {
+            let regime = Regime::new(&near, CLOCK, (far, Some(ns)));
+            (regime.control.is_known(), regime.period_ticks)
+        };
+        assert_eq!((at(0.1, 31.0), at(1.0, 300.0).0), ((true, 100.0), false));
         // The period of the plan is in the range of the control.
         let plan = RunPlan { adapt: Adapt::Kept, ..plan };
-        let [shortest, longest] = [1e-9, 1e9].map(|far| Regime::new(&plan, CLOCK, far).period_ticks);
+        let [shortest, longest] = [1e-9, 1e9].map(|far| Regime::new(&plan, CLOCK, (far, None)).period_ticks);
         assert!((shortest - 30.0).abs() < 1e-6 && (longest - 5000.0).abs() < 1e-6, "{shortest} {longest}");
     }
 

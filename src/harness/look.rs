@@ -6,7 +6,7 @@
 //! The other threads wait meanwhile. With more than two threads each of them has its turn with P0, and the distance of the look is
 //! the largest of theirs.
 //!
-//! A look also says whether another load uses the core of a thread (module `sharing`). The threads probe their cores one after another:
+//! A look also probes whether the threads have neighbours on their cores (module `neighbours`). They do so one after another:
 //! two of them may share a core themselves, and one that waits needs few of its adders.
 //!
 //! Who writes what: P0 writes a request into `turn`, the other thread writes the answer there (both release, read with
@@ -53,7 +53,7 @@ pub(super) struct Line {
 pub(super) struct Seen {
     /// The time of one line transfer, in ticks.
     pub transfer_ticks: f64,
-    /// The ratio of the other thread's core ([`super::sharing::Probe`]); `None` if it was not asked for, or not measured.
+    /// The ratio of the other thread's core ([`super::neighbours::Probe`]); `None` if it was not asked for, or not measured.
     pub ratio: Option<f64>,
     /// The other thread's counter is ahead of P0's by at least and at most these ticks; `None` if it was not read.
     pub ahead: Option<(i64, i64)>,

@@ -22,6 +22,15 @@ pub enum Stop {
     Interrupted,
 }
 
+/// The period that had the most races per second at a distance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BestPeriod {
+    /// The distance between the CPUs; `None` if none was measured.
+    pub distance: Option<Nanos>,
+    /// The period.
+    pub period: Nanos,
+}
+
 /// Result of a run.
 #[derive(Debug)]
 pub struct Measurement {
@@ -36,9 +45,8 @@ pub struct Measurement {
     pub phases: Phases,
     /// Period: the mean over all instances if it adapts. 0 for a free run.
     pub period: Nanos,
-    /// The period that had the most races per second when periods were tried; `None` if few races were compared. It is that of the
-    /// distance at which most were.
-    pub best_period: Option<Nanos>,
+    /// The periods that had the most races per second when periods were tried: one for each distance at which enough were.
+    pub best_periods: Vec<BestPeriod>,
     /// Share of groups, over all threads, that started late because their thread was still busy with an earlier
     /// group. With edges, of spans. 0 for a free run.
     pub late: f64,

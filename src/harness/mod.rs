@@ -7,7 +7,7 @@
 //!
 //! * Which instructions overlapped. A thread's start is known (its skew and its tick), its course is not.
 //! * The state of a line's coherence. The last writer of each variable is known; whether its cache still has the
-//!   line is not. Evictions, prefetchers and the other hardware thread of a core are not seen.
+//!   line is not. Evictions and prefetchers are not seen, nor is a neighbour on the core that mostly waits for memory.
 //! * Store buffers and speculation. Only final values are seen, so reordering without an effect on them is not.
 //! * Interruptions of less than 20 us, and those by a hypervisor of less than 0.3 ms: such a batch counts.
 //! * The state of the machine: frequency, temperature, and, under a hypervisor, which physical CPU runs a thread.
@@ -62,6 +62,7 @@
 //!     batch: harness::default_batch(&layout, Pace::Free),
 //!     seed: 1,
 //!     only_at: None,
+//!     finds_neighbours: false,
 //!     limits: Limits { iterations: Some(10_000), ..Limits::default() },
 //! };
 //! let measurement = harness::run(job, &plan, &AtomicBool::new(false), |_| ())?;
@@ -89,13 +90,13 @@ mod last_writers;
 mod leader;
 mod look;
 mod measurement;
+mod neighbours;
 mod offsets;
 mod period;
 mod phases;
 mod plan;
 mod rendezvous;
 mod run;
-mod sharing;
 mod strata;
 mod stress;
 mod tally;
@@ -108,10 +109,10 @@ pub use edges::{Chain, EdgePlan, Gap, chains, unfit};
 pub use focus::{ENOUGH, focus, peaks_at_an_end};
 pub use goal::Goal;
 pub use history::Block;
-pub use measurement::{Measurement, Stop};
+pub use measurement::{BestPeriod, Measurement, Stop};
 pub use phases::{Phases, line_transfers};
 pub use plan::{Adapt, Job, Limits, Prefetch, RunPlan, default_batch};
 pub use run::{run, run_briefly, run_in};
-pub use strata::{AtDistance, DistanceCounts, Unshared};
+pub use strata::{AtDistance, DistanceCounts, WithoutNeighbour};
 pub use stress::{Stress, StressKind};
 pub use tally::{LastWriterTally, OutcomeCounts, SkewTally, SlotTally, Tally, gap_histogram, matches, races};

@@ -14,12 +14,12 @@
 //!
 //! Words: a *look* is one decision about the period, after a few batches. A period is *kept* if the threads keep up
 //! with it. A batch is *lost* if too many of its instances start late. A *ladder* is a sequence of shorter and shorter
-//! trial periods, its *rungs*. They are powers of 1/`RUNG`, the same in all ladders of all runs: where several periods are about as good, two
-//! runs choose the same one or neighbours.
+//! trial periods, its *rungs*. They are powers of 1/`RUNG`, the same in all ladders of all runs without a known period: where several periods are
+//! about as good, two runs choose the same one or the next.
 //!
-//! A *known* period had the most races in an earlier run. It is one of the rungs, and another one takes its place only with clearly more races:
-//! where the machine changes every few seconds, a choice among periods that are about as good says more about these seconds than about
-//! the periods.
+//! A *known* period had the most races in an earlier run. The rungs are shifted so that it is one of them, and another one takes its place
+//! only with far more races. Where the machine changes every few seconds, runs that choose anew spend their time at different periods that
+//! are about as good.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -264,21 +264,15 @@ impl PeriodControl {
 
     /// The period that had the most races per tick in the ladders of the whole run. `None` if there were too few.
     pub(super) fn found(&self) -> Option<f64> {
-        let races: f64 = self.all.values().map(|all| all.races).sum();
         let known = self.all.iter().filter(|(_, all)| all.batches >= THREE_LADDERS);
         let best = known.max_by(|a, b| a.1.rate().total_cmp(&b.1.rate()));
-        best.filter(|_| races >= ENOUGH_RACES as f64).map(|(&rung, _)| self.rungs.period(rung))
+        best.filter(|(_, all)| all.races >= ENOUGH_RACES as f64).map(|(&rung, _)| self.rungs.period(rung))
     }
 
     /// Whether it started with a known period.
     #[cfg(test)]
     pub(super) fn is_known(&self) -> bool {
         self.known.is_some()
-    }
-
-    /// The number of batches in ladders where races decided.
-    pub(super) fn compared(&self) -> f64 {
-        self.all.values().map(|all| all.batches).sum()
     }
 
     /// Says that the batches are comparable from now on: all are at skews with similar race rates.
@@ -295,6 +289,7 @@ impl PeriodControl {
     /// Says that other skews are selected from now on, which have other race rates.
     pub(super) fn other_skews(&mut self) {
         self.past.clear();
+        self.all.clear();
     }
 
     /// Whether the choice of the period is complete for now. If not, race rates describe the period more than
@@ -397,12 +392,16 @@ impl PeriodControl {
 
     /// Starts a ladder: tries all rungs from the one above `from` down to a share of `kept`. Returns the first of them.
     fn ladder(&mut self, from: f64, kept: f64) -> f64 {
+        // A known period is among the rungs, wherever the threads are now.
+        let known = self.known.filter(|_| self.comparable);
+        let from = known.map_or(from, |known| from.max(known));
+        let last = known.map_or(LAST_RUNG * kept, |known| (LAST_RUNG * kept).min(known));
         let above = self.rungs.above(from);
         let from = if above > self.longest { RUNG * self.rungs.above(self.longest) } else { above };
         self.waited = 0;
         self.past.values_mut().for_each(Past::fade);
         self.past.retain(|_, past| past.batches >= 1.0);
-        self.mode = Mode::Ladder { before: from, last: LAST_RUNG * kept, rungs: Vec::new() };
+        self.mode = Mode::Ladder { before: from, last, rungs: Vec::new() };
         from
     }
 
@@ -564,6 +563,17 @@ mod tests {
             let same = periods[6000..].iter().filter(|period| (**period / 100.0 - 1.0).abs() < 1e-9).count();
             assert_eq!(same > 0, known, "{height}");
         }
+        // A known period is tried wherever the kept ones are: at four times the shortest of them, and without waiting.
+        for known in [1.0, 280.0] {
+            let machine = |_, period: f64| {
+                let at = |peak: f64| (-((period.max(1.0) / peak).ln() / 0.1).powi(2)).exp();
+                let rate = at(known) + 0.5 * at(100.0);
+                (if period < 70.0 { 0.9 } else { 0.01 }, whole(10.0 * period.max(40.0) * rate))
+            };
+            let periods = run_with(&mut PeriodControl::knowing(known, 20.0, 5000.0), known, 8000, machine);
+            let there = share(&periods, known / 1.05..known * 1.05);
+            assert!(there > 0.7, "{known}: {there}");
+        }
         for known in [1.0, 83.0, 100.0, 250.3] {
             let rungs = Rungs::with(known);
             let number = rungs.nearest(known);
@@ -579,16 +589,22 @@ mod tests {
         let found = |machine: &dyn Fn(u32, f64) -> (f64, u64), batches| {
             let mut control = PeriodControl::new(150.0, 20.0, 5000.0);
             run_with(&mut control, 150.0, batches, machine);
-            (control.found(), control.compared())
+            control.found()
         };
         let (long, short) = (peak(1.6), peak(0.5));
-        // For the last quarter of the run the machine is another one.
-        let (best, compared) =
+        // In the last quarter of the run another period has the most.
+        let best =
             found(&|batch, period| if batch < 9000 { long(batch, period) } else { short(batch, period) }, 12_000);
-        assert!(best.is_some_and(|best| (135.0..165.0).contains(&best)) && compared > 100.0, "{best:?} {compared}");
+        assert!(best.is_some_and(|best| (135.0..165.0).contains(&best)), "{best:?}");
         // Nothing races, or there was one ladder.
-        assert_eq!(found(&|_, period| (if period < 70.0 { 0.9 } else { 0.01 }, 0), 8000).0, None);
-        assert_eq!(found(&long, 200).0, None);
+        assert_eq!(found(&|_, period| (if period < 70.0 { 0.9 } else { 0.03 }, 0), 40_000), None);
+        assert_eq!(found(&long, 200), None);
+        // At other skews the rates are others.
+        let mut control = PeriodControl::new(150.0, 20.0, 5000.0);
+        run_with(&mut control, 150.0, 8000, &long);
+        assert!(control.found().is_some());
+        control.other_skews();
+        assert_eq!(control.found(), None);
     }
 
     #[test]

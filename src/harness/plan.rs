@@ -65,6 +65,9 @@ pub struct RunPlan {
     /// The distance between the CPUs that the other settings are for. The run ends early ([`Stop::Left`](super::Stop::Left)) if the CPUs
     /// stay at another one. `None` to run to the end at any distance.
     pub only_at: Option<Nanos>,
+    /// Whether looks at the distance also find out if a thread has a neighbour on its core. Not of use if threads of the run are
+    /// neighbours, or if it has stress threads.
+    pub finds_neighbours: bool,
     /// When to stop.
     pub limits: Limits,
 }
@@ -78,7 +81,7 @@ pub enum Adapt {
     Kept,
     /// As `Kept`; where races are frequent enough to compare, the period with the most races per second.
     Races,
-    /// As `Races`; the period of the plan had the most in an earlier run, and another one needs clearly more.
+    /// As `Races`; the period of the plan had the most in an earlier run, and another one needs far more.
     Known,
 }
 
@@ -261,6 +264,7 @@ mod tests {
             batch: 1,
             seed: 1,
             only_at: None,
+            finds_neighbours: true,
             limits: Limits::default(),
         };
         assert_eq!(plan.delays(0, 2), [30, 0, 0].map(Ticks));

@@ -29,7 +29,7 @@ use super::initial::InitialState;
 use super::last_writers::LastWriters;
 use super::leader::{LASTS, Leader, RunTotals};
 use super::look::Line;
-use super::measurement::Measurement;
+use super::measurement::{BestPeriod, Measurement};
 use super::phases::{PhaseTicks, Phases};
 use super::plan::{Job, RunPlan};
 use super::rendezvous::Rendezvous;
@@ -221,7 +221,11 @@ fn run_with(
     let shared = Shared { begun, ..Shared::new(job, plan, arenas, &last_writers, probes)? };
     let mut leader = Leader::new(plan, job.clock, threads, interrupt);
     leader.lasts = probes.lasts;
-    leader.distances = (shared.watched && probes.looks).then(|| Distances::new(job.clock).on(job.cpus));
+    let distances = || match plan.finds_neighbours {
+        true => Distances::new(job.clock).on(job.cpus),
+        false => Distances::new(job.clock),
+    };
+    leader.distances = (shared.watched && probes.looks).then(distances);
 
     let totals = std::thread::scope(|scope| {
         let shared = &shared;
@@ -388,7 +392,9 @@ impl<'a> Shared<'a> {
                 Phases::new(&threads, totals.elapsed, if self.plan.pace.is_paced() { totals.groups } else { 0 }, clock)
             },
             period: clock.nanos_of(totals.paced_ticks / (totals.planned.max(1) as f64)),
-            best_period: totals.best_period_ticks.map(|ticks| clock.nanos_of(ticks)),
+            best_periods: (totals.best_periods.iter())
+                .map(|&(ns, ticks)| BestPeriod { distance: ns.map(crate::units::Nanos), period: clock.nanos_of(ticks) })
+                .collect(),
             late: totals.late as f64 / totals.groups.max(1) as f64,
             end_spread: clock.nanos_of(totals.end_spread_ticks as f64 / totals.counted.max(1) as f64),
             discarded: totals.discarded,
@@ -518,6 +524,7 @@ mod tests {
                 batch,
                 seed: 1,
                 only_at: None,
+                finds_neighbours: true,
                 limits: Limits::default(),
             };
             Bench { program, layout, code, cpus, clock: Clock::calibrate(), plan }

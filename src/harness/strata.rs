@@ -17,8 +17,8 @@ pub struct DistanceCounts {
     pub looks: u64,
     /// How many of them measured nothing.
     pub lost: u64,
-    /// How many found that another load used a core of the threads; `None` if cores were not probed.
-    pub shared: Option<u64>,
+    /// How many found a neighbour on a core of the threads; `None` if cores were not probed.
+    pub neighbours: Option<u64>,
     /// How often a look contradicted the offset between two counters, so that starts were corrected by another from then on.
     pub offset_changes: u64,
     /// The distance of the first look that measured one, and that of the last one.
@@ -49,13 +49,13 @@ pub struct AtDistance {
     pub history: Vec<f32>,
     /// Counts of the same batches, in at most 128 blocks.
     pub blocks: Vec<Block>,
-    /// The part during which no core was shared with another load; `None` if cores were not probed.
-    pub unshared: Option<Unshared>,
+    /// The part without a neighbour; `None` if cores were not probed.
+    pub without_neighbour: Option<WithoutNeighbour>,
 }
 
-/// The part of what was counted at a distance during which no other load used a core of the threads.
+/// The part of what was counted at a distance during which no core of the threads had a neighbour.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Unshared {
+pub struct WithoutNeighbour {
     /// Wall-clock time, and the part of it inside batches.
     pub elapsed: Duration,
     /// See `elapsed`.
@@ -81,7 +81,7 @@ impl DistanceCounts {
         DistanceCounts {
             looks,
             lost,
-            shared: distances.shared(),
+            neighbours: distances.neighbours(),
             offset_changes,
             first: distances.first().map(Nanos),
             last: distances.level().map(|level| Nanos(distances.typical(level))),
@@ -93,7 +93,7 @@ impl DistanceCounts {
 
 /// The counts at a stratum. `counts` gives those of some slots.
 fn at(stratum: &StratumSlots, counts: &dyn Fn(&[Slot]) -> SlotTally, clock: Clock) -> AtDistance {
-    let StratumSlots { stratum: distance, slots, totals, course, unshared } = stratum;
+    let StratumSlots { stratum: distance, slots, totals, course, without_neighbour } = stratum;
     let time = |ticks: u64| Duration::from_nanos(whole(clock.nanos_of(ticks as f64).0));
     AtDistance {
         distance: *distance,
@@ -103,7 +103,7 @@ fn at(stratum: &StratumSlots, counts: &dyn Fn(&[Slot]) -> SlotTally, clock: Cloc
         counts: counts(slots),
         history: course.iter().map(|block| block.races as f32 / block.iterations.max(1) as f32).collect(),
         blocks: joined(course),
-        unshared: unshared.as_ref().map(|PartSlots { slots, totals, course }| Unshared {
+        without_neighbour: without_neighbour.as_ref().map(|PartSlots { slots, totals, course }| WithoutNeighbour {
             elapsed: time(totals.ticks),
             in_batches: time(totals.in_batches_ticks),
             counts: counts(slots),

@@ -12,11 +12,11 @@ use super::focus::focus;
 use super::last_writers::Region;
 use super::leader::{Leader, RunTotals};
 use super::look::{self, Timer};
+use super::neighbours::Probe;
 use super::phases::PhaseTicks;
 use super::plan::RunPlan;
 use super::rendezvous::{Batch, Broken, Order, Report, Step};
 use super::run::Shared;
-use super::sharing::Probe;
 use crate::codegen::{ThreadArgs, prefetch_step};
 use crate::error::Error;
 use crate::layout::Layout;
@@ -183,7 +183,7 @@ impl<'a> Worker<'a> {
             chain: (plan.edges.as_ref()).map(|edges| ChainWatch::new(edges.chains[number], edges.edges, job.clock)),
             counter: shared.classifier.counter(plan.skews.len()),
             phases: PhaseTicks::default(),
-            probe: Probe::new(job.clock),
+            probe: plan.finds_neighbours.then(|| Probe::here(job.clock)).flatten(),
             shift: 0,
             epoch: 0,
         }
@@ -292,10 +292,9 @@ impl<'a> Worker<'a> {
                 self.shared.offsets[thread].store(offset - plan.counter_offset(thread).0, Ordering::Relaxed);
             }
         }
-        let probed = self.probe.map_or(0.0, |probe| probe.cost_ticks(clock)) * ratios.len() as f64;
         leader.looked(&Look {
             transfer_ticks: (farthest > 0.0).then_some(farthest),
-            cost_ticks: cost + probed,
+            cost_ticks: cost,
             ratios: ratios.into_iter().collect(),
         });
         Ok(())

@@ -9,8 +9,8 @@ use super::{Settings, known_schema, name, read_json, write_json};
 use crate::error::{Error, Result};
 use crate::input::Limit;
 use crate::machine::Host;
+use crate::shown;
 use crate::stats::apart;
-use crate::{files, shown};
 
 /// Schema name and version of the files of kept settings.
 pub const SCHEMA: &str = "wakerace-kept/1";
@@ -38,12 +38,12 @@ pub struct Kept {
     /// The distance between the CPUs that they were chosen at, in nanoseconds. Absent if none was measured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub distance_ns: Option<f64>,
-    /// The period at which the search left them, or the one with the most races in a run, in nanoseconds. Absent if they run free.
+    /// The period at which the search left them, in nanoseconds. Absent if they run free.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub period_ns: Option<f64>,
-    /// Whether it is the one with the most races in a run.
-    #[serde(default)]
-    pub period_by_races: bool,
+    /// The period with the most races in a run, in nanoseconds. Absent if it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best_period_ns: Option<f64>,
     /// The factor of the width of the sweep of skews.
     pub reach: u32,
     /// Whether the test raced, so that tests that do not are searched with what it profited from.
@@ -77,19 +77,6 @@ pub struct KeptSettings {
 /// Where a host's settings are kept: `$XDG_CACHE_HOME/wakerace/NAME.json`, or below `~/.cache`. `None` without a home directory.
 pub fn path(host: &Host) -> Option<PathBuf> {
     super::in_home("XDG_CACHE_HOME", ".cache", host)
-}
-
-/// Reads and writes a file of kept settings without another run doing so meanwhile. Where the file system has no locks, two that end at the same
-/// moment may keep what one of them found.
-///
-/// # Errors
-/// Those of `change`, and if its folders cannot be created.
-pub fn alone<T>(path: &Path, change: impl FnOnce() -> Result<T>) -> Result<T> {
-    files::make_folders(path)?;
-    let lock = std::fs::File::create(path.with_extension("lock"));
-    // It is released when the file is closed, also if the process ends.
-    let _held = lock.and_then(|file| file.lock().map(|()| file));
-    change()
 }
 
 impl KeptSettings {
@@ -130,21 +117,29 @@ impl KeptSettings {
         if self.kept.iter().any(|kept| replaces(kept) && !new.spares(kept.searched_s)) {
             return false;
         }
+        // The same settings have the same best period.
+        let same = self.kept.iter().find(|kept| replaces(kept) && kept.settings == new.settings);
+        let best_period_ns = new.best_period_ns.or(same.and_then(|same| same.best_period_ns));
         self.kept.retain(|kept| !replaces(kept));
-        self.kept.push(new);
+        self.kept.push(Kept { best_period_ns, ..new });
         let surplus = self.kept.len().saturating_sub(MOST);
         self.kept.drain(..surplus);
         true
     }
 
-    /// Notes the period that had the most races in a run at kept settings, in nanoseconds. Whether none was known, so that it was news.
-    pub fn settle(&mut self, of: &Kept, period_ns: f64) -> bool {
-        let here = |kept: &Kept| kept.distance_ns.zip(of.distance_ns).is_none_or(|(a, b)| !apart(a, b));
+    /// Notes the best period of the same settings, if none was known. Whether it did.
+    pub fn settle(&mut self, of: &Kept) -> bool {
+        let here = |kept: &Kept| match (kept.distance_ns, of.distance_ns) {
+            (Some(a), Some(b)) => !apart(a, b),
+            (a, b) => a == b,
+        };
         let place = |kept: &Kept| (kept.source_sha256.clone(), kept.cpus.clone(), kept.wakerace.clone());
         let is_same = |kept: &&mut Kept| place(kept) == place(of) && kept.settings == of.settings && here(kept);
-        let Some(known) = self.kept.iter_mut().filter(|kept| !kept.period_by_races).find(is_same) else { return false };
-        (known.period_ns, known.period_by_races) = (Some(period_ns), true);
-        true
+        let Some(known) = self.kept.iter_mut().filter(|kept| kept.best_period_ns.is_none()).find(is_same) else {
+            return false;
+        };
+        known.best_period_ns = of.best_period_ns;
+        known.best_period_ns.is_some()
     }
 
     /// What this version of wakerace kept, the latest first.
@@ -170,7 +165,7 @@ mod tests {
             settings: Settings::default_paced(),
             distance_ns,
             period_ns: Some(100.0),
-            period_by_races: false,
+            best_period_ns: None,
             reach: 1,
             races: true,
             searched_s,
@@ -203,33 +198,11 @@ mod tests {
     }
 
     #[test]
-    fn of_several_runs_that_end_at_once_none_is_lost() {
-        let host = crate::record::shipped("2026-11-26T093808Z").host;
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a/kept.json");
-        let end = &|cpu: usize| {
-            let add = || {
-                let mut all = KeptSettings::read(&path, &host).unwrap_or_else(|_| KeptSettings::new(&host));
-                all.put(Kept { cpus: vec![cpu, cpu + 1], ..kept(None, 1.0) });
-                // Another one has time to read what is there.
-                std::thread::sleep(std::time::Duration::from_millis(5));
-                all.write(&path)
-            };
-            alone(&path, add).unwrap();
-        };
-        std::thread::scope(|scope| {
-            for cpu in 0..6 {
-                scope.spawn(move || end(cpu));
-            }
-        });
-        assert_eq!(KeptSettings::read(&path, &host).unwrap().kept.len(), 6);
-    }
-
-    #[test]
     fn a_run_notes_its_period_once() {
         let mut all = empty();
         let (near, far) = (kept(Some(30.0), 1.0), kept(Some(180.0), 1.0));
         assert!(all.put(near.clone()) && all.put(far.clone()));
+        let best = |kept: Kept, ns| Kept { best_period_ns: Some(ns), ..kept };
         let free = Settings { group: None, pace: "free".to_owned(), ..Settings::default_paced() };
         // Settings that are not kept, because another search has replaced them.
         for other in [
@@ -237,12 +210,19 @@ mod tests {
             Kept { cpus: vec![1, 0], ..near.clone() },
             Kept { wakerace: "0.0.0".to_owned(), ..near.clone() },
             kept(Some(80.0), 1.0),
+            kept(None, 1.0),
         ] {
-            assert!(!all.settle(&other, 75.0), "{other:?}");
+            assert!(!all.settle(&best(other.clone(), 75.0)), "{other:?}");
         }
-        assert!(all.settle(&kept(Some(33.0), 0.0), 75.0));
-        assert!(!all.settle(&near, 90.0));
-        assert_eq!(all.kept, [Kept { period_ns: Some(75.0), period_by_races: true, ..near }, far]);
+        assert!(all.settle(&best(kept(Some(33.0), 0.0), 75.0)));
+        assert!(!all.settle(&best(near.clone(), 90.0)) && !all.settle(&far));
+        assert_eq!(all.kept, [best(near.clone(), 75.0), far.clone()]);
+        // Another search that chooses the same loses nothing.
+        assert!(all.put(near.clone()));
+        assert_eq!(all.kept, [far.clone(), best(near.clone(), 75.0)]);
+        let other = Kept { settings: Settings { group: Some(4), ..near.settings.clone() }, ..near };
+        assert!(all.put(other.clone()));
+        assert_eq!(all.kept, [far, other]);
     }
 
     #[test]

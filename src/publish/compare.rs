@@ -3,13 +3,13 @@
 use std::borrow::Borrow;
 
 use super::cpus::letter;
-use super::distances::{WITHOUT, at_no_distance, distance};
+use super::distances::{SOME_NEIGHBOURS, at_no_distance, distance, distance_without_neighbour};
 use super::fit::{Cells, DIFFERENT_CODE, DIFFERENT_SETTINGS, OTHER_CODE, OTHER_SETTINGS, comparison, wrapped_lines};
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use super::settings;
 use crate::machine::{Class, class_and_kinds};
-use crate::record::{Record, ScenarioResult, StratumRecord, UnsharedRecord};
+use crate::record::{Record, ScenarioResult, StratumRecord, WithoutNeighbourRecord};
 use crate::shown;
 use crate::stats::{interval_of, matched};
 
@@ -187,12 +187,12 @@ impl Rate {
         }
     }
 
-    fn unshared(result: &ScenarioResult, stratum: &StratumRecord, unshared: &UnsharedRecord) -> Rate {
+    fn without_neighbour(result: &ScenarioResult, part: &WithoutNeighbourRecord) -> Rate {
         Rate {
-            seen: unshared.races,
-            trials: unshared.iterations,
-            effect: stratum.unshared_effect(),
-            repeated: result.runs() > 1 && unshared.repeats.len() > 1,
+            seen: part.races,
+            trials: part.iterations,
+            effect: part.effect(),
+            repeated: result.runs() > 1 && part.repeats.len() > 1,
         }
     }
 
@@ -325,7 +325,7 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
         let whole = match pairs.len() {
             1 => {
                 let at = (a.ns * b.ns).sqrt();
-                unshared((result, a), (theirs, b), at, &whole)
+                without_neighbour((result, a), (theirs, b), at, &whole)
                     .unwrap_or(Comparison { distance: Some(distance(at)), ..whole })
             }
             _ => Comparison {
@@ -355,7 +355,8 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
             code: ours.zip(theirs).map_or(whole.code.clone(), |(a, b)| Code::of(first, second, Some([a.ns, b.ns]))),
             ..whole.clone()
         };
-        let own = ours.zip(theirs).and_then(|(a, b)| unshared((first.1, a), (second.1, b), middle, &comparison));
+        let own =
+            ours.zip(theirs).and_then(|(a, b)| without_neighbour((first.1, a), (second.1, b), middle, &comparison));
         (middle, own.unwrap_or(comparison))
     };
     let paired = pairs.iter().map(|&(a, b)| at(Some(ours[a]), Some(others[b])));
@@ -367,26 +368,28 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
     all.into_iter().map(|(_, comparison)| comparison).collect()
 }
 
-/// The share of iterations with another load from which on the others are compared alone.
-const SOME_LOAD: f64 = 0.01;
-/// The shortest time without another load that is compared, in seconds: several looks.
+/// The shortest time without a neighbour that is compared, in seconds: several looks.
 const LONG_ENOUGH_S: f64 = 0.2;
 
-/// Compares the unshared parts of two strata, if another load used the cores of one of them, and both were without one for a while.
-fn unshared(
+/// Compares what two strata counted without a neighbour, if there were neighbours in one of the results, and both were without one for a while.
+fn without_neighbour(
     (result, ours): (&ScenarioResult, &StratumRecord),
     (other, theirs): (&ScenarioResult, &StratumRecord),
     ns: f64,
     all: &Comparison,
 ) -> Option<Comparison> {
-    let has_load = |stratum: &StratumRecord| stratum.unshared_share().is_some_and(|share| share < 1.0 - SOME_LOAD);
-    let enough = |unshared: &&UnsharedRecord| unshared.iterations > 0 && unshared.in_batches_s >= LONG_ENOUGH_S;
-    let [a, b] = [ours, theirs].map(|stratum| stratum.unshared.as_ref().filter(enough));
-    let (a, b) = a.zip(b).filter(|_| has_load(ours) || has_load(theirs))?;
+    // If a side of a sum did not look for neighbours, the rest of its counts may have had none.
+    let has_neighbours = |result: &ScenarioResult, stratum: &StratumRecord| {
+        let looked = result.distances.as_ref().is_some_and(|distances| distances.neighbours.is_some());
+        looked && stratum.share_without_neighbour().is_some_and(|share| share < 1.0 - SOME_NEIGHBOURS)
+    };
+    let enough = |part: &&WithoutNeighbourRecord| part.iterations > 0 && part.in_batches_s >= LONG_ENOUGH_S;
+    let [a, b] = [ours, theirs].map(|stratum| stratum.without_neighbour.as_ref().filter(enough));
+    let (a, b) = a.zip(b).filter(|_| has_neighbours(result, ours) || has_neighbours(other, theirs))?;
     Some(Comparison {
-        rates: [a, b].map(|unshared| rate_with_interval(unshared.rate, unshared.interval)),
-        ratio: ratio(Rate::unshared(result, ours, a), Rate::unshared(other, theirs, b)),
-        distance: Some(format!("{}{WITHOUT}", distance(ns))),
+        rates: [a, b].map(|part| rate_with_interval(part.rate, part.interval)),
+        ratio: ratio(Rate::without_neighbour(result, a), Rate::without_neighbour(other, b)),
+        distance: Some(distance_without_neighbour(ns)),
         ..all.clone()
     })
 }

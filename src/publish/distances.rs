@@ -2,7 +2,9 @@
 
 use super::numbers::{count, first_few, rate, rate_with_interval};
 use crate::machine::in_order;
-use crate::record::{CountRecord, DistancesRecord, Record, ScenarioResult, SkewRecord, StratumRecord, UnsharedRecord};
+use crate::record::{
+    CountRecord, DistancesRecord, Record, ScenarioResult, SkewRecord, StratumRecord, WithoutNeighbourRecord,
+};
 use crate::stats::{Interval, share};
 
 /// A distance: `17 ns`; below 10 ns with a digit after the point.
@@ -75,66 +77,81 @@ pub(super) fn rates(result: &ScenarioResult) -> Option<String> {
     (result.has_followed() && !rates.is_empty()).then(|| rates.join(", "))
 }
 
-/// A part of a result: what it counted at a distance, or the unshared part of that.
+/// A part of a result: what it counted at a distance, or what of that without a neighbour.
 pub(super) struct Part<'a> {
     /// Its distance.
     pub stratum: &'a StratumRecord,
-    /// The unshared part, if this is one.
-    pub unshared: Option<&'a UnsharedRecord>,
+    /// The counts without a neighbour, if it has these.
+    pub without_neighbour: Option<&'a WithoutNeighbourRecord>,
     /// Its share of the time.
     pub share: f64,
 }
 
 impl Part<'_> {
-    /// `30 ns, 40 % of the time`, or `30 ns without another load, 12 % of the time`.
+    /// `30 ns, 40 % of the time`, or `30 ns without a neighbour, 12 % of the time`.
     pub fn heading(&self) -> String {
-        let without = if self.unshared.is_some() { WITHOUT } else { "" };
-        format!("{}{without}, {} of the time", distance(self.stratum.ns), share_of_time(self.share))
+        let ns = self.stratum.ns;
+        let at = if self.is_all() { distance(ns) } else { distance_without_neighbour(ns) };
+        format!("{at}, {} of the time", share_of_time(self.share))
+    }
+
+    /// Whether it is all that was counted at its distance.
+    pub fn is_all(&self) -> bool {
+        self.without_neighbour.is_none()
     }
 
     /// Iterations, matches and races.
     pub fn counts(&self) -> CountRecord {
         let StratumRecord { iterations, matches, races, .. } = *self.stratum;
-        let all = CountRecord { iterations, matches, races };
-        self.unshared.map_or(all, |&UnsharedRecord { iterations, matches, races, .. }| CountRecord {
-            iterations,
-            matches,
-            races,
-        })
+        let of_part = |part: &WithoutNeighbourRecord| CountRecord {
+            iterations: part.iterations,
+            matches: part.matches,
+            races: part.races,
+        };
+        self.without_neighbour.map_or(CountRecord { iterations, matches, races }, of_part)
     }
 
     /// The rate and its interval.
     pub fn rate(&self) -> (Option<f64>, Option<Interval>) {
-        let all = (self.stratum.rate, self.stratum.interval);
-        self.unshared.map_or(all, |unshared| (unshared.rate, unshared.interval))
+        self.without_neighbour.map_or((self.stratum.rate, self.stratum.interval), |part| (part.rate, part.interval))
     }
 }
 
-/// What is added to a distance for its unshared part.
-pub(super) const WITHOUT: &str = " without another load";
-
-/// Whether another load changed the rate at a distance: the interval of the unshared part and that of all do not overlap.
-fn changed_by_load(stratum: &StratumRecord) -> Option<&UnsharedRecord> {
-    let unshared = stratum.unshared.as_ref()?;
-    let (all, own) = (stratum.interval?, unshared.interval?);
-    (own.low > all.high || own.high < all.low).then_some(unshared)
+/// A distance while the cores had no neighbour: `30 ns without a neighbour`.
+pub(super) fn distance_without_neighbour(ns: f64) -> String {
+    format!("{} without a neighbour", distance(ns))
 }
 
-/// The parts of a result whose rates differ: those at each distance, unless nearly all counts are at one, and of each the unshared part if
-/// another load changed its rate.
+/// If a smaller share of the looks found a neighbour, it may be by mistake: one of twenty looks at a core without one does.
+pub(super) const SOME_NEIGHBOURS: f64 = 0.1;
+
+/// The share of looks that found a neighbour, if it is notable. `None` also if a side of a sum did not look for any.
+pub(super) fn neighbours(distances: &DistancesRecord) -> Option<f64> {
+    share(distances.neighbours?, distances.looks).filter(|share| *share > SOME_NEIGHBOURS)
+}
+
+/// What was counted at a distance without a neighbour, if its rate is another one: the intervals do not overlap.
+fn changed_by_neighbours(stratum: &StratumRecord) -> Option<&WithoutNeighbourRecord> {
+    let part = stratum.without_neighbour.as_ref()?;
+    let (all, own) = (stratum.interval?, part.interval?);
+    (own.low > all.high || own.high < all.low).then_some(part)
+}
+
+/// The parts of a result whose rates differ: those at each distance and, if neighbours changed its rate, what of it was without one. None
+/// if the rate of the result says all.
 pub(super) fn parts(result: &ScenarioResult) -> Vec<Part<'_>> {
-    let apart = !several(result).is_empty();
-    let distances = result.distances.iter();
-    let strata = distances.flat_map(|distances| distances.strata.iter().zip(distances.shares()));
-    let of = |(stratum, share)| {
-        let unshared = changed_by_load(stratum).map(|unshared| {
-            let of_this = if stratum.elapsed_s > 0.0 { unshared.elapsed_s / stratum.elapsed_s } else { 0.0 };
-            Part { stratum, unshared: Some(unshared), share: share * of_this }
-        });
-        let all = apart.then_some(Part { stratum, unshared: None, share });
-        all.into_iter().chain(unshared)
-    };
-    strata.filter(|(stratum, _)| stratum.iterations > 0).flat_map(of).collect()
+    let Some(distances) = &result.distances else { return Vec::new() };
+    let looked = neighbours(distances).is_some();
+    let mut parts = Vec::new();
+    for (stratum, share) in distances.strata.iter().zip(distances.shares()).filter(|(at, _)| at.iterations > 0) {
+        parts.push(Part { stratum, without_neighbour: None, share });
+        if let Some(part) = changed_by_neighbours(stratum).filter(|_| looked) {
+            let share = if stratum.elapsed_s > 0.0 { share * part.elapsed_s / stratum.elapsed_s } else { 0.0 };
+            parts.push(Part { stratum, without_neighbour: Some(part), share });
+        }
+    }
+    let says_more = parts.iter().any(|part| !part.is_all()) || !several(result).is_empty();
+    if says_more { parts } else { Vec::new() }
 }
 
 /// The lines of the table for the parts of a result, below its own line.
@@ -149,12 +166,14 @@ pub(super) fn lines(result: &ScenarioResult) -> Vec<Vec<String>> {
             matches.map_or("-".to_owned(), count),
             count(races),
             rate_with_interval(rate, interval),
-            if part.unshared.is_some() { "-".to_owned() } else { best_skew(part.stratum) },
+            if part.is_all() { best_skew(part.stratum) } else { "-".to_owned() },
             String::new(),
             String::new(),
         ]
     };
-    parts(result).into_iter().map(line).collect()
+    // The only stratum has the line of the result.
+    let apart = !several(result).is_empty();
+    parts(result).into_iter().filter(|part| apart || !part.is_all()).map(line).collect()
 }
 
 fn best_skew(stratum: &StratumRecord) -> String {
@@ -167,11 +186,10 @@ pub(super) fn at_skew(skew: &SkewRecord) -> String {
     format!("{:+.0} ns {}", skew.skew_ns, rate(skew.rate()))
 }
 
-/// How often another load was on the cores; `None` if hardly ever, or if it was not measured.
-pub(super) fn with_load(distances: &DistancesRecord) -> Option<String> {
-    let share = notable(distances.shared?, distances.looks.saturating_sub(distances.lost))?;
-    let words = "Another load ran on the second hardware thread of one of their cores";
-    Some(format!("{words} {} of the time.", share_of_time(share)))
+/// How often the cores had a neighbour, in words; `None` if that is not notable.
+pub(super) fn neighbours_in_words(distances: &DistancesRecord) -> Option<String> {
+    let share = share_of_time(neighbours(distances)?);
+    Some(format!("Their cores had a neighbour (another program on the core) {share} of the time."))
 }
 
 /// The most placements whose distances are named one by one.
@@ -194,8 +212,8 @@ pub(super) fn summary(record: &Record) -> Vec<String> {
         } else {
             ""
         };
-        let load = with_load(distances).map_or(String::new(), |words| format!(" {words}"));
-        Some(format!("CPUs {}: {words}{moved}.{load}", in_order(cpus)))
+        let neighbours = neighbours_in_words(distances).map_or(String::new(), |words| format!(" {words}"));
+        Some(format!("CPUs {}: {words}{moved}.{neighbours}", in_order(cpus)))
     };
     let mut lines: Vec<String> = placements.iter().take(ALONE).filter_map(words).collect();
     let more = placements.get(ALONE..).unwrap_or_default();
@@ -260,7 +278,7 @@ pub(super) mod tests {
             last_writers: Vec::new(),
             blocks: Vec::new(),
             repeats: Vec::new(),
-            unshared: None,
+            without_neighbour: None,
         }
     }
 

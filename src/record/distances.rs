@@ -16,10 +16,10 @@ pub struct DistancesRecord {
     /// How many of the looks measured nothing.
     #[serde(default)]
     pub lost: u64,
-    /// How many of those that measured a distance found that another load used a core of the threads: its second hardware thread, for
-    /// another process, or for another guest of a hypervisor. Absent if it was not measured.
+    /// How many of the looks found a neighbour on a core of the threads: another program on another hardware thread of the core, such as
+    /// another guest of a hypervisor. Absent if they did not look for any. In a sum, if one side did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub shared: Option<u64>,
+    pub neighbours: Option<u64>,
     /// How often a look contradicted the offset between the clock counters of two CPUs, so that starts were corrected by
     /// another offset from then on.
     #[serde(default)]
@@ -125,16 +125,16 @@ pub struct StratumRecord {
     /// The counts of each run at this distance that was added up. Absent if it is from one run.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub repeats: Vec<CountRecord>,
-    /// The part of it during which no other load was seen on a core of the threads. Absent if that was not measured. In a sum that of the
-    /// parts for which it was.
+    /// The part of it without a neighbour ([`DistancesRecord::neighbours`]). Absent if looks did not look for any. In a sum it is that of the
+    /// sides that did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unshared: Option<UnsharedRecord>,
+    pub without_neighbour: Option<WithoutNeighbourRecord>,
 }
 
-/// The counts at one distance of batches during which no other load was seen on a core of the threads: neither the look before them nor the
-/// one after them saw any.
+/// The counts of batches at one distance during which no core of the threads had a neighbour: neither the look before them nor the one after
+/// them found any.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct UnsharedRecord {
+pub struct WithoutNeighbourRecord {
     /// Wall-clock time, in seconds.
     pub elapsed_s: f64,
     /// The part of it inside measured batches, in seconds.
@@ -152,7 +152,7 @@ pub struct UnsharedRecord {
     /// The 95 % interval of `rate`, which takes the spread of `blocks` and `repeats` into account.
     #[serde(default)]
     pub interval: Option<Interval>,
-    /// The counts of up to 128 blocks in order of time, as those of the distance. Absent if these are all unshared.
+    /// The counts of up to 128 blocks in order of time, as those of the distance. Absent if several parts of a sum have counts here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<CountRecord>,
     /// The counts of each run that was added up. Absent if it is from one run.
@@ -160,7 +160,12 @@ pub struct UnsharedRecord {
     pub repeats: Vec<CountRecord>,
 }
 
-impl UnsharedRecord {
+impl WithoutNeighbourRecord {
+    /// The design effect of the rate ([`crate::stats::interval_with`]).
+    pub fn effect(&self) -> f64 {
+        effect(&self.blocks, &self.repeats)
+    }
+
     /// The repeats that this adds to a sum.
     pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
         as_repeats(CountRecord { iterations: self.iterations, races: self.races, matches: self.matches }, &self.repeats)
@@ -190,16 +195,9 @@ impl StratumRecord {
         effect(&self.blocks, &self.repeats)
     }
 
-    /// The design effect of the unshared part. Where that is all, its blocks are those of the distance.
-    pub fn unshared_effect(&self) -> f64 {
-        let Some(unshared) = &self.unshared else { return 1.0 };
-        let blocks = if unshared.iterations == self.iterations { &self.blocks } else { &unshared.blocks };
-        effect(blocks, &unshared.repeats)
-    }
-
-    /// The share of its iterations that are unshared; `None` if it was not measured, or if nothing was counted.
-    pub fn unshared_share(&self) -> Option<f64> {
-        share(self.unshared.as_ref()?.iterations, self.iterations)
+    /// The share of its iterations that had no neighbour; `None` if looks did not look for any, or if nothing was counted.
+    pub fn share_without_neighbour(&self) -> Option<f64> {
+        share(self.without_neighbour.as_ref()?.iterations, self.iterations)
     }
 
     /// Races per second inside batches.
@@ -211,10 +209,9 @@ impl StratumRecord {
     pub(super) fn compute(&mut self) {
         self.rate = share(self.races, self.iterations);
         self.interval = interval_with(self.races, self.iterations, self.effect());
-        let effect = self.unshared_effect();
-        if let Some(unshared) = &mut self.unshared {
-            unshared.rate = share(unshared.races, unshared.iterations);
-            unshared.interval = interval_with(unshared.races, unshared.iterations, effect);
+        if let Some(part) = &mut self.without_neighbour {
+            part.rate = share(part.races, part.iterations);
+            part.interval = interval_with(part.races, part.iterations, part.effect());
         }
     }
 
@@ -239,10 +236,10 @@ impl StratumRecord {
             last_writers: Vec::new(),
             blocks: Vec::new(),
             repeats: Vec::new(),
-            unshared: self.unshared.as_ref().map(|unshared| UnsharedRecord {
-                elapsed_s: unshared.elapsed_s,
-                matches: unshared.matches.map(|_| 0),
-                ..UnsharedRecord::default()
+            without_neighbour: self.without_neighbour.as_ref().map(|part| WithoutNeighbourRecord {
+                elapsed_s: part.elapsed_s,
+                matches: part.matches.map(|_| 0),
+                ..WithoutNeighbourRecord::default()
             }),
             ..self.clone()
         }
@@ -271,7 +268,7 @@ impl DistancesRecord {
     pub fn add_looks(&mut self, other: &DistancesRecord) {
         self.looks = self.looks.saturating_add(other.looks);
         self.lost = self.lost.saturating_add(other.lost);
-        self.shared = self.shared.zip(other.shared).map(|(a, b)| a.saturating_add(b));
+        self.neighbours = self.neighbours.zip(other.neighbours).map(|(a, b)| a.saturating_add(b));
         let ns = |strata: &[StratumRecord]| strata.iter().map(|stratum| stratum.ns).collect::<Vec<f64>>();
         let pairs = matched(&ns(&self.strata), &ns(&other.strata));
         for (at, more) in other.strata.iter().enumerate() {

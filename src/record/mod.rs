@@ -50,7 +50,7 @@ pub use campaign::{
     REPRODUCIBLE, RefusedTest, SettingRecord, Standing, TestingPower,
 };
 pub use computed::compute;
-pub use distances::{CodeRecord, DistancesRecord, SettingsRecord, StratumRecord, UnsharedRecord};
+pub use distances::{CodeRecord, DistancesRecord, SettingsRecord, StratumRecord, WithoutNeighbourRecord};
 pub use evidence::{Evidence, LEAST_MATCHES, matches_needed};
 pub use former::FormerMeaning;
 pub use gaps::Gaps;

@@ -15,20 +15,20 @@ pub struct Chosen {
     pub arm: Arm,
     /// The period at which it was left, in ticks; 0 if free.
     pub period_ticks: f64,
-    /// Whether that is the period with the most races in a run at these settings, and not only one that the threads keep.
-    pub period_by_races: bool,
+    /// The period with the most races in a run at these settings, in ticks; `None` if it is not known.
+    pub best_period_ticks: Option<f64>,
     /// The factor of the width of its sweep of skews.
     pub reach: u32,
     /// The distance between the CPUs that it was chosen at, in nanoseconds; `None` if none was measured.
     pub distance_ns: Option<f64>,
 }
 
-/// The period that had the most races in a run.
+/// Settings whose best period is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Settled {
-    /// The settings of the run. Their period is that with the most races.
+    /// The settings.
     pub chosen: Chosen,
-    /// How long the run was, in seconds.
+    /// How long the run was that found the period, in seconds.
     pub elapsed_s: f64,
 }
 
@@ -39,6 +39,14 @@ struct Value {
     relative: f64,
     /// The distance between the CPUs, in nanoseconds.
     ns: Option<f64>,
+}
+
+/// Whether settings are for the same distance, or both for any.
+fn alike(a: &Chosen, b: &Chosen) -> bool {
+    match (a.distance_ns, b.distance_ns) {
+        (Some(a), Some(b)) => !apart(a, b),
+        (a, b) => a == b,
+    }
 }
 
 /// What the searches of a run have found. CPUs are those of the threads, in order.
@@ -98,7 +106,8 @@ impl Knowledge {
     /// What the first run of a test on these CPUs began with. Its repeats begin with it too, so that the first part of each has the same
     /// machine code.
     pub fn begun(&self, cpus: &[usize], test: &str) -> Option<Chosen> {
-        self.begun.get(&(cpus.to_vec(), test.to_owned())).copied()
+        let begun = self.begun.get(&(cpus.to_vec(), test.to_owned())).copied();
+        begun.map(|chosen| self.with_period(cpus, test, chosen))
     }
 
     /// Notes what a run of a test begins with. Later runs change nothing.
@@ -108,9 +117,18 @@ impl Knowledge {
 
     /// What was chosen for a test at a distance like this one, in nanoseconds, by this run or else before it.
     pub fn chosen_at(&self, cpus: &[usize], test: &str, ns: f64) -> Option<Chosen> {
-        let alike = |chosen: &&Chosen| chosen.distance_ns.is_some_and(|known| !apart(known, ns));
-        let here = self.chosen(cpus, test).iter().rfind(alike);
-        here.or_else(|| self.given(cpus, test).iter().find(alike)).copied()
+        let here = |chosen: &&Chosen| chosen.distance_ns.is_some_and(|known| !apart(known, ns));
+        let own = self.chosen(cpus, test).iter().rfind(here);
+        let chosen = own.or_else(|| self.given(cpus, test).iter().find(here)).copied();
+        chosen.map(|chosen| self.with_period(cpus, test, chosen))
+    }
+
+    /// The same settings with the best period that a run has found for them.
+    fn with_period(&self, cpus: &[usize], test: &str, chosen: Chosen) -> Chosen {
+        let mut settled = self.settled(cpus, test).iter().map(|settled| settled.chosen);
+        let found = settled.find(|settled| settled.arm == chosen.arm && alike(settled, &chosen));
+        let found = found.and_then(|settled| settled.best_period_ticks);
+        Chosen { best_period_ticks: chosen.best_period_ticks.or(found), ..chosen }
     }
 
     /// All that this run chose for a test on these CPUs, in order of time.
@@ -136,14 +154,11 @@ impl Knowledge {
         self.chosen.entry(key).or_default().push(chosen);
     }
 
-    /// Notes the period that had the most races in a run of a test at these settings. At each distance the longest run decides.
+    /// Notes the best period of a run of a test. At each distance the longest run decides.
     pub fn settle(&mut self, cpus: &[usize], test: &str, settled: Settled) {
         let all = self.settled.entry((cpus.to_vec(), test.to_owned())).or_default();
-        let Chosen { arm, distance_ns, .. } = settled.chosen;
-        let is_same = |known: &&mut Settled| {
-            let here = known.chosen.distance_ns.zip(distance_ns).is_none_or(|(a, b)| !apart(a, b));
-            known.chosen.arm == arm && here
-        };
+        let is_same =
+            |known: &&mut Settled| known.chosen.arm == settled.chosen.arm && alike(&known.chosen, &settled.chosen);
         match all.iter_mut().find(is_same) {
             Some(known) if known.elapsed_s < settled.elapsed_s => *known = settled,
             Some(_) => (),

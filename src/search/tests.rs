@@ -344,7 +344,7 @@ fn knowledge_is_of_the_same_cpus_in_the_same_order() {
     // What was learned at a distance counts there, and all where nothing was.
     let at = |ns| knowledge.value(&[0, 1], Arm::FIRST, Some(ns));
     assert_eq!([at(31.0), at(170.0)], [Some(1.0), Some(0.75)]);
-    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, period_by_races: false, reach: 1, distance_ns: None };
+    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 3.0, best_period_ticks: None, reach: 1, distance_ns: None };
     knowledge.choose(&[0, 1], "a", chosen, 1.0);
     assert_eq!((knowledge.chosen(&[0, 1], "a"), knowledge.chosen(&[0, 1], "b")), (&[chosen][..], &[][..]));
 }
@@ -397,7 +397,7 @@ fn what_was_given_counts_where_nothing_was_chosen() {
     let at = |group, ns| Chosen {
         arm: Arm { group, ..Arm::FIRST },
         period_ticks: 3.0,
-        period_by_races: false,
+        best_period_ticks: None,
         reach: 1,
         distance_ns: Some(ns),
     };
@@ -421,8 +421,14 @@ fn what_was_given_counts_where_nothing_was_chosen() {
 #[test]
 fn the_longest_run_decides_on_the_period() {
     let mut knowledge = Knowledge::default();
-    let of = |period_ticks, ns, elapsed_s| Settled {
-        chosen: Chosen { arm: Arm::FIRST, period_ticks, period_by_races: true, reach: 1, distance_ns: Some(ns) },
+    let of = |best, ns, elapsed_s| Settled {
+        chosen: Chosen {
+            arm: Arm::FIRST,
+            period_ticks: 90.0,
+            best_period_ticks: Some(best),
+            reach: 1,
+            distance_ns: Some(ns),
+        },
         elapsed_s,
     };
     let (short, long, far) = (of(100.0, 30.0, 1.0), of(200.0, 33.0, 2.0), of(700.0, 180.0, 0.5));
@@ -430,6 +436,13 @@ fn the_longest_run_decides_on_the_period() {
         knowledge.settle(&[0, 1], "a", settled);
     }
     assert_eq!(knowledge.settled(&[0, 1], "a"), [long, far]);
+    // Later parts of this process begin with it.
+    let searched = Chosen { best_period_ticks: None, ..long.chosen };
+    knowledge.begin(&[0, 1], "a", searched);
+    knowledge.choose(&[0, 1], "a", Chosen { distance_ns: Some(180.0), ..searched }, 1.0);
+    let best = |chosen: Option<Chosen>| chosen.and_then(|chosen| chosen.best_period_ticks);
+    assert_eq!(best(knowledge.begun(&[0, 1], "a")), Some(200.0));
+    assert_eq!(best(knowledge.chosen_at(&[0, 1], "a", 170.0)), Some(700.0));
     let other = Settled { chosen: Chosen { arm: Arm { group: 4, ..Arm::FIRST }, ..short.chosen }, ..short };
     knowledge.settle(&[0, 1], "a", other);
     assert_eq!((knowledge.settled(&[0, 1], "a").len(), knowledge.settled(&[1, 0], "a").len()), (3, 0));
@@ -441,7 +454,7 @@ fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
     let at = |group, ns| Chosen {
         arm: Arm { group, ..Arm::FIRST },
         period_ticks: 3.0,
-        period_by_races: false,
+        best_period_ticks: None,
         reach: 1,
         distance_ns: Some(ns),
     };

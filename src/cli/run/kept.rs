@@ -10,7 +10,7 @@ use crate::machine::{Clock, Host};
 use crate::profile::kept::{self, Kept, KeptSettings};
 use crate::record::Record;
 use crate::search::{Chosen, Knowledge};
-use crate::{shown, terminal};
+use crate::{files, shown, terminal};
 
 /// Where the settings of a result come from that an earlier run found.
 pub(super) const NAME: &str = "found by an earlier run";
@@ -73,14 +73,14 @@ fn is_plain(args: &RunArgs) -> bool {
 fn write(record: &Record, experiments: &[Experiment<'_>]) -> Result<()> {
     let Some(path) = kept::path(&record.host) else { return Ok(()) };
     let Found { searched, settled } =
-        experiments.iter().map(|experiment| found(record, experiment)).fold(Found::default(), Found::plus);
+        experiments.iter().fold(Found::default(), |all, experiment| all.plus(found(record, experiment)));
     if searched.is_empty() && !path.is_file() {
         return Ok(());
     }
     if path.exists() && !path.is_file() {
         return Err(Error::Usage(format!("{}: not a regular file", shown::path(&path))));
     }
-    kept::alone(&path, || {
+    files::alone(&path, || {
         // Another run may have written it since this one began.
         let known = usable(&path, &record.host);
         let (mut all, wrong) = known.unwrap_or_else(|_| (KeptSettings::new(&record.host), None));
@@ -89,7 +89,7 @@ fn write(record: &Record, experiments: &[Experiment<'_>]) -> Result<()> {
             changed |= all.put(searched);
         }
         for settled in settled {
-            changed |= settled.period_ns.is_some_and(|ns| all.settle(&settled, ns));
+            changed |= all.settle(&settled);
         }
         if changed { all.write(&path) } else { Ok(()) }
     })
@@ -105,8 +105,10 @@ struct Found {
 }
 
 impl Found {
-    fn plus(self, more: Found) -> Found {
-        Found { searched: [self.searched, more.searched].concat(), settled: [self.settled, more.settled].concat() }
+    fn plus(mut self, more: Found) -> Found {
+        self.searched.extend(more.searched);
+        self.settled.extend(more.settled);
+        self
     }
 }
 
@@ -127,7 +129,7 @@ fn found(record: &Record, experiment: &Experiment<'_>) -> Found {
         settings: settings::of_arm(chosen.arm),
         distance_ns: chosen.distance_ns,
         period_ns: settings::period_ns(chosen, common.units()),
-        period_by_races: chosen.period_by_races,
+        best_period_ns: settings::best_period_ns(chosen, common.units()),
         reach: chosen.reach,
         races,
         searched_s,
@@ -155,7 +157,7 @@ mod tests {
             settings: Settings { group: Some(group), ..Settings::default_paced() },
             distance_ns: Some(30.0),
             period_ns: Some(100.0),
-            period_by_races: false,
+            best_period_ns: None,
             reach: 1,
             races,
             searched_s: 1.0,

@@ -545,7 +545,7 @@ impl<'e, 'a> Explorer<'e, 'a> {
         Chosen {
             arm: self.candidates[number].arm,
             period_ticks: period.map_or(0.0, |period| period.0 as f64),
-            period_by_races: false,
+            best_period_ticks: None,
             reach,
             distance_ns: self.levels.typical_in(stratum),
         }
@@ -561,7 +561,7 @@ fn races_decide(experiment: &Experiment<'_>) -> bool {
 /// The experiment with the settings that a search has chosen.
 fn with_chosen<'a>(base: &Experiment<'a>, chosen: Chosen) -> Result<Experiment<'a>> {
     let experiment = with_settings(base, chosen.arm, period(chosen.period_ticks))?;
-    Ok(Experiment { reach: chosen.reach, period_by_races: chosen.period_by_races, ..experiment })
+    Ok(Experiment { reach: chosen.reach, known_period: chosen.best_period_ticks.and_then(period), ..experiment })
 }
 
 /// The experiment with other settings.

@@ -128,7 +128,7 @@ fn settings_whose_code_is_not_allowed_are_not_taken() {
         (searching.allowed.free, searching.allowed.paced) = (free, paced);
         searching.allowed.layouts.retain(|&layout| dense || layout == LayoutKind::Padded);
         let base = experiment(&SB, time(500), &searching);
-        let chosen = Chosen { arm, period_ticks: 1000.0, period_by_races: false, reach: 1, distance_ns: None };
+        let chosen = Chosen { arm, period_ticks: 1000.0, best_period_ticks: None, reach: 1, distance_ns: None };
         searching.knowledge.lock().unwrap().give(&base.placement.cpus, &SB.sha256, chosen);
         let result = run(&base, &AtomicBool::new(false), |_| ()).unwrap().result;
         let is_taken = (result.pace.group, result.layout.kind.as_str(), result.search.is_none()) == (16, "dense", true);
@@ -274,7 +274,7 @@ fn a_search_on_a_machine_whose_cpus_move() {
     let base = base(1000);
     let flag = AtomicBool::new(false);
     let all = search::arms(&Allowed::all());
-    let known = Chosen { arm: all[10], period_ticks: 0.0, period_by_races: false, reach: 1, distance_ns: Some(60.0) };
+    let known = Chosen { arm: all[10], period_ticks: 0.0, best_period_ticks: None, reach: 1, distance_ns: Some(60.0) };
     // The numbers of turns, of the chosen arm, and its distance.
     let found = |distance: &dyn Fn(u64) -> f64| {
         let mut memory = Memory::default();
@@ -416,7 +416,7 @@ fn a_search_that_gets_to_a_known_distance_ends() {
     let (cpus, test) = (&base.placement.cpus, &SB.sha256);
     let free = search::arms(&Allowed::all()).into_iter().find(|arm| arm.pace == ArmPace::Free).unwrap();
     let arm = Arm { batch: Some(77), ..free };
-    let near = Chosen { arm, period_ticks: 0.0, period_by_races: false, reach: 4, distance_ns: Some(28.0) };
+    let near = Chosen { arm, period_ticks: 0.0, best_period_ticks: None, reach: 4, distance_ns: Some(28.0) };
     let mut knowledge = Knowledge::default();
     knowledge.choose(cpus, test, near, 1.0);
     // It is far, then near.
@@ -618,7 +618,7 @@ fn a_sweep_that_ends_before_the_peak_is_widened() {
 fn a_repeat_reaches_as_far_as_the_search_did() {
     let searching = searching();
     let base = experiment(&SB, time(500), &searching);
-    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 100.0, period_by_races: false, reach: 4, distance_ns: None };
+    let chosen = Chosen { arm: Arm::FIRST, period_ticks: 100.0, best_period_ticks: None, reach: 4, distance_ns: None };
     searching.knowledge.lock().unwrap().begin(&base.placement.cpus, &SB.sha256, chosen);
     let flag = AtomicBool::new(false);
     let again = explore(&base, None, &MEASURED, (&mut Memory::default(), &flag), &mut |_| ()).unwrap().unwrap();
@@ -645,7 +645,7 @@ fn a_run_begins_with_what_was_given_for_the_distance_at_hand() {
     let at = |ns, group| Chosen {
         arm: Arm { group, ..Arm::FIRST },
         period_ticks: 1000.0,
-        period_by_races: false,
+        best_period_ticks: None,
         reach: 1,
         distance_ns: Some(ns),
     };
@@ -689,7 +689,8 @@ fn a_first_look_that_was_disturbed_leads_nowhere() {
     let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
     let mut knowledge = Knowledge::default();
     let (cpus, test) = (&base.placement.cpus, &SB.sha256);
-    let far = Chosen { arm: Arm::FIRST, period_ticks: 9.0, period_by_races: false, reach: 1, distance_ns: Some(176.0) };
+    let far =
+        Chosen { arm: Arm::FIRST, period_ticks: 9.0, best_period_ticks: None, reach: 1, distance_ns: Some(176.0) };
     knowledge.choose(cpus, test, far, 1.0);
     let mut explorer = explorer(&base, &mut memory, &flag);
     explorer.search.begin_at(explorer.levels.level(28.0));

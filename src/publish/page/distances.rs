@@ -3,12 +3,12 @@
 use super::figures::{Figure, id, legend, on_one_axis_a_test};
 use super::sum::Sum;
 use crate::publish::chart::{Axis, Bar, Bars};
-use crate::publish::distances::{Part, WHY_NONE, at_no_distance, in_words, parts, share_of_time, with_load};
+use crate::publish::distances::{Part, WHY_NONE, at_no_distance, in_words, neighbours_in_words, parts, share_of_time};
 use crate::publish::numbers::{rate, short_count, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::record::{SkewRecord, StratumRecord};
 
-/// A chart per test and run whose CPUs were at several distances.
+/// A chart per test and run whose CPUs were at several distances, or whose rate neighbours changed.
 pub(super) fn distances(sums: &[Sum<'_>]) -> Vec<Figure> {
     on_one_axis_a_test(sums.iter().filter(|sum| sum.results.len() == 1).filter_map(chart).collect())
 }
@@ -23,7 +23,7 @@ fn chart(sum: &Sum<'_>) -> Option<(Figure, Bars)> {
         let (counts, (of, interval)) = (part.counts(), part.rate());
         Bar {
             heading: format!("{}, {} iterations", part.heading(), short_count(counts.iterations)),
-            label: if part.unshared.is_some() { String::new() } else { label(part.stratum) },
+            label: if part.is_all() { label(part.stratum) } else { String::new() },
             words: rate_with_interval(of, interval),
             look: sum.look(),
             value: of.filter(|rate| *rate > 0.0),
@@ -43,7 +43,8 @@ fn chart(sum: &Sum<'_>) -> Option<(Figure, Bars)> {
     };
     let none = at_no_distance(result)
         .map_or(String::new(), |share| format!(" {} of the iterations are at none, {WHY_NONE}.", share_of_time(share)));
-    let load = result.distances.as_ref().and_then(with_load).map_or(String::new(), |words| format!(" {words}"));
+    let neighbours =
+        result.distances.as_ref().and_then(neighbours_in_words).map_or(String::new(), |words| format!(" {words}"));
     let figure = Figure {
         id: id(&["distances", &result.scenario, &sum.run.letter, &result.placement.class_and_kinds()]),
         test: result.scenario.clone(),
@@ -52,7 +53,7 @@ fn chart(sum: &Sum<'_>) -> Option<(Figure, Bars)> {
             .distances
             .as_ref()
             .and_then(in_words)
-            .map_or(String::new(), |words| format!("{words}.{load}{none}")),
+            .map_or(String::new(), |words| format!("{words}.{neighbours}{none}")),
         legend: vec![legend(sum, sum.look())],
         ..Figure::default()
     };

@@ -1,7 +1,7 @@
 //! Adds the counts at each distance between the CPUs.
 
 use super::{Summed, Weights, add_last_writers, add_skew, plus, plus_if_both};
-use crate::record::{CountRecord, DistancesRecord, ScenarioResult, SkewRecord, StratumRecord, UnsharedRecord};
+use crate::record::{CountRecord, DistancesRecord, ScenarioResult, SkewRecord, StratumRecord, WithoutNeighbourRecord};
 use crate::stats::matched;
 
 /// The distances of a sum. Strata of the two sides that are less than a factor of 1.6 apart are the same. If neither side
@@ -30,8 +30,12 @@ pub(super) fn add_distances(a: &ScenarioResult, b: &ScenarioResult) -> Summed<Op
     Ok(Some(DistancesRecord {
         looks: plus(ours.looks, theirs.looks, "the looks")?,
         lost: plus(ours.lost, theirs.lost, "the looks that measured nothing")?,
-        // Where one side was not measured, the sum was not.
-        shared: plus_if_both(ours.shared, theirs.shared, "the looks at shared cores")?,
+        neighbours: match [&ours, &theirs].map(|side| side.strata.is_empty()) {
+            // A side that has measured no distance has no counts of which something must be known.
+            [true, _] => theirs.neighbours,
+            [_, true] => ours.neighbours,
+            _ => plus_if_both(ours.neighbours, theirs.neighbours, "the looks that found a neighbour")?,
+        },
         offset_changes: plus(ours.offset_changes, theirs.offset_changes, "the changes of offsets")?,
         strata,
         between: add_counts(ours.between, theirs.between)?,
@@ -59,38 +63,40 @@ fn measured(result: &ScenarioResult) -> DistancesRecord {
 
 /// A stratum that only one side has. Its blocks show how its rate changed.
 fn one_side(stratum: &StratumRecord) -> StratumRecord {
-    let unshared = stratum.unshared.as_ref().map(unshared_of_one);
-    StratumRecord { repeats: stratum.as_repeats(), unshared, ..stratum.clone() }
+    let without_neighbour = stratum.without_neighbour.as_ref().map(part_of_one);
+    StratumRecord { repeats: stratum.as_repeats(), without_neighbour, ..stratum.clone() }
 }
 
-/// An unshared part that only one side has.
-fn unshared_of_one(unshared: &UnsharedRecord) -> UnsharedRecord {
-    UnsharedRecord { repeats: unshared.as_repeats(), ..unshared.clone() }
+/// The part without a neighbour that only one side has.
+fn part_of_one(part: &WithoutNeighbourRecord) -> WithoutNeighbourRecord {
+    WithoutNeighbourRecord { repeats: part.as_repeats(), ..part.clone() }
 }
 
-/// The unshared parts of two strata. What was not measured adds nothing.
-fn add_unshared(a: &StratumRecord, b: &StratumRecord) -> Summed<Option<UnsharedRecord>> {
-    let (Some(ours), Some(theirs)) = (&a.unshared, &b.unshared) else {
-        return Ok(a.unshared.as_ref().or(b.unshared.as_ref()).map(unshared_of_one));
+/// The parts of two strata without a neighbour. A side that did not look for neighbours adds nothing.
+fn add_parts(
+    a: Option<WithoutNeighbourRecord>,
+    b: Option<WithoutNeighbourRecord>,
+) -> Summed<Option<WithoutNeighbourRecord>> {
+    let (a, b) = match (a, b) {
+        (Some(a), Some(b)) => (a, b),
+        (a, b) => return Ok(a.or(b).as_ref().map(part_of_one)),
     };
-    // Where only one side counted something, the blocks show how its rate changed. Those of an all unshared side are the stratum's.
-    let blocks = match (ours.iterations, theirs.iterations) {
-        (_, 0) if ours.blocks.is_empty() => a.blocks.clone(),
-        (_, 0) => ours.blocks.clone(),
-        (0, _) if theirs.blocks.is_empty() => b.blocks.clone(),
-        (0, _) => theirs.blocks.clone(),
-        _ => Vec::new(),
-    };
-    Ok(Some(UnsharedRecord {
-        elapsed_s: ours.elapsed_s + theirs.elapsed_s,
-        in_batches_s: ours.in_batches_s + theirs.in_batches_s,
-        iterations: plus(ours.iterations, theirs.iterations, "the iterations without another load")?,
-        matches: plus_if_both(ours.matches, theirs.matches, "the matches without another load")?,
-        races: plus(ours.races, theirs.races, "the races without another load")?,
+    let repeats = [a.as_repeats(), b.as_repeats()].concat();
+    Ok(Some(WithoutNeighbourRecord {
+        elapsed_s: a.elapsed_s + b.elapsed_s,
+        in_batches_s: a.in_batches_s + b.in_batches_s,
+        iterations: plus(a.iterations, b.iterations, "the iterations without a neighbour")?,
+        matches: plus_if_both(a.matches, b.matches, "the matches without a neighbour")?,
+        races: plus(a.races, b.races, "the races without a neighbour")?,
         rate: None,
         interval: None,
-        blocks,
-        repeats: [ours.as_repeats(), theirs.as_repeats()].concat(),
+        // As those of the stratum.
+        blocks: match (a.iterations, b.iterations) {
+            (0, _) => b.blocks,
+            (_, 0) => a.blocks,
+            _ => Vec::new(),
+        },
+        repeats,
     }))
 }
 
@@ -99,7 +105,7 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
     let by_iterations = Weights(a.iterations as f64, b.iterations as f64);
     let (low_ns, high_ns) = (a.low_ns.min(b.low_ns), a.high_ns.max(b.high_ns));
     let repeats = [a.as_repeats(), b.as_repeats()].concat();
-    let unshared = add_unshared(&a, &b)?;
+    let without_neighbour = add_parts(a.without_neighbour, b.without_neighbour)?;
     // A side that counted nothing has no period and no window. If both counted, the spread of the sum is that between its parts.
     let (period_ns, skews, last_writers, drift, blocks) = match (a.iterations, b.iterations) {
         (0, _) => (b.period_ns, b.skews, b.last_writers, b.drift, b.blocks),
@@ -125,7 +131,7 @@ fn add_strata(a: StratumRecord, b: StratumRecord) -> Summed<StratumRecord> {
         matches: plus_if_both(a.matches, b.matches, "a distance's matches")?,
         races: plus(a.races, b.races, "a distance's races")?,
         repeats,
-        unshared,
+        without_neighbour,
         skews,
         last_writers,
         drift,

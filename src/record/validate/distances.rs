@@ -4,7 +4,7 @@ use super::Problems;
 use super::scenario::sum;
 use crate::record::{
     CountRecord, DistancesRecord, LastWriterRecord, ScenarioResult, SettingsRecord, SkewRecord, StratumRecord,
-    UnsharedRecord,
+    WithoutNeighbourRecord,
 };
 use crate::stats::{APART, Drift};
 
@@ -15,9 +15,12 @@ const ROUNDING: f64 = 1.0 + 1e-9;
 
 /// Checks the range of every field, and that the counts add up to those of the result.
 pub(super) fn distances(distances: &DistancesRecord, result: &ScenarioResult, problems: &mut Problems) {
-    let DistancesRecord { looks, lost, shared, offset_changes: _, strata, between, settings } = distances;
+    let DistancesRecord { looks, lost, neighbours, offset_changes: _, strata, between, settings } = distances;
     problems.range("lost", *lost, 0..=*looks);
-    problems.range("shared", shared.unwrap_or(0), 0..=looks - lost.min(looks));
+    problems.range("neighbours", neighbours.unwrap_or(0), 0..=*looks);
+    if result.repeats.is_empty() && neighbours.is_none() && strata.iter().any(|at| at.without_neighbour.is_some()) {
+        problems.say("neighbours", "expected a count: the strata have counts without a neighbour");
+    }
     let in_strata = sum(strata.iter().map(|stratum| stratum.looks));
     if in_strata.is_none_or(|in_strata| in_strata > looks - lost.min(looks)) {
         problems
@@ -90,7 +93,7 @@ fn one(stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems
         last_writers,
         blocks,
         repeats,
-        unshared,
+        without_neighbour,
     } = stratum;
     problems.range("low_ns", *low_ns, f64::MIN_POSITIVE..=LONGEST_TRANSFER_NS);
     problems.range("ns", *ns, low_ns / ROUNDING..=high_ns * ROUNDING);
@@ -120,19 +123,22 @@ fn one(stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems
     parts("last_writers", entries, [*iterations, *races], problems);
     parts("repeats", repeats.iter().map(|part| [part.iterations, part.races]), [*iterations, *races], problems);
     at_most("blocks", blocks, [*iterations, *races], problems);
-    problems
-        .within("unshared", |problems| unshared.iter().for_each(|unshared| part(unshared, stratum, result, problems)));
+    problems.within("without_neighbour", |problems| {
+        without_neighbour.iter().for_each(|part| self::part(part, stratum, result, problems));
+    });
 }
 
-/// Checks the unshared part of a stratum: it is no more than the whole.
-fn part(unshared: &UnsharedRecord, stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems) {
-    let UnsharedRecord { elapsed_s, in_batches_s, iterations, matches, races, .. } = unshared;
-    let UnsharedRecord { blocks, repeats, rate: _, interval: _, .. } = unshared;
+/// Checks the part of a stratum without a neighbour: it is no more than the whole, and what is left has no more races than iterations.
+fn part(part: &WithoutNeighbourRecord, stratum: &StratumRecord, result: &ScenarioResult, problems: &mut Problems) {
+    let WithoutNeighbourRecord { elapsed_s, in_batches_s, iterations, matches, races, .. } = part;
+    let WithoutNeighbourRecord { blocks, repeats, rate: _, interval: _, .. } = part;
     problems.range("elapsed_s", *elapsed_s, 0.0..=stratum.elapsed_s * ROUNDING);
     problems.range("in_batches_s", *in_batches_s, 0.0..=stratum.in_batches_s * ROUNDING);
     problems.range("iterations", *iterations, 0..=stratum.iterations);
-    problems.range("races", *races, 0..=stratum.races.min(*iterations));
-    problems.range("matches", matches.unwrap_or(0), 0..=stratum.matches.unwrap_or(0).min(*iterations));
+    let left = stratum.iterations.saturating_sub(*iterations);
+    let range = |all: u64| all.saturating_sub(left)..=all.min(*iterations);
+    problems.range("races", *races, range(stratum.races));
+    problems.range("matches", matches.unwrap_or(0), range(stratum.matches.unwrap_or(0)));
     if matches.is_some() != result.match_event.is_some() {
         problems.say("matches", "expected a count if the test has a match event, and none otherwise");
     }
@@ -145,7 +151,7 @@ fn at_most(field: &str, blocks: &[CountRecord], most: [u64; 2], problems: &mut P
     for (what, of) in [("iterations", 0), ("races", 1)] {
         let found = sum(blocks.iter().map(|block| [block.iterations, block.races][of]));
         if found.is_none_or(|found| found > most[of]) {
-            problems.say(field, format!("has more {what} than this distance, which has {}", most[of]));
+            problems.say(field, format!("has more {what} than what it is of, which has {}", most[of]));
         }
     }
 }

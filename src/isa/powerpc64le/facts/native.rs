@@ -41,6 +41,9 @@ crate::arch::facts::additions!(
     "add {a}, {a}, {a}" "add {b}, {b}, {b}" "add {c}, {c}, {c}" "add {d}, {d}, {d}" "add {e}, {e}, {e}" "add {f}, {f}, {f}"
 );
 
+/// Whether a reading behind [`order_counter`] waits for additions before it. isync waits for all earlier instructions.
+pub(crate) const COUNTER_WAITS_FOR_ADDITIONS: bool = true;
+
 /// Orders loads and counter readings: none of them crosses this point in either direction.
 #[inline]
 pub(crate) fn order_counter() {

@@ -40,6 +40,9 @@ crate::arch::facts::additions!(
     "add {a}, {a}, {a}" "add {b}, {b}, {b}" "add {c}, {c}, {c}" "add {d}, {d}, {d}" "add {e}, {e}, {e}" "add {f}, {f}, {f}"
 );
 
+/// Whether a reading behind [`order_counter`] waits for additions before it. The fence orders memory accesses and the reading, and no additions.
+pub(crate) const COUNTER_WAITS_FOR_ADDITIONS: bool = false;
+
 /// Orders loads and counter readings: none of them crosses this point in either direction.
 #[inline]
 pub(crate) fn order_counter() {

@@ -46,6 +46,9 @@ pub(crate) fn read_counter() -> u64 {
 
 crate::arch::facts::additions!("add {a}, {a}" "add {b}, {b}" "add {c}, {c}" "add {d}, {d}" "add {e}, {e}" "add {f}, {f}");
 
+/// Whether a reading behind [`order_counter`] waits for additions before it. LFENCE waits for all earlier instructions.
+pub(crate) const COUNTER_WAITS_FOR_ADDITIONS: bool = true;
+
 /// Orders loads and counter readings: none of them crosses this point in either direction.
 #[inline]
 pub(crate) fn order_counter() {
