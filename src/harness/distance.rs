@@ -28,6 +28,8 @@ const MOST_SLOTS: usize = 128;
 const EVERY: Duration = Duration::from_millis(15);
 /// It is longer if looks take long: at least this many times their own time.
 const LOOK_SHARE: f64 = 1000.0;
+/// The effect of a neighbour lasts until the period fits again: so many looks must have found none before batches count as without one.
+const SETTLES_AFTER: u32 = 4;
 /// The most cells of a [`Timeline`].
 const MOST_CELLS: usize = 4096;
 
@@ -127,8 +129,8 @@ struct Last {
     level: usize,
     /// Its time, in ticks.
     at: u64,
-    /// Whether it found a neighbour; `None` if cores were not probed.
-    neighbour: Option<bool>,
+    /// Whether it and those before it found no neighbour, [`SETTLES_AFTER`] in all.
+    settled: bool,
 }
 
 /// Batches between two looks.
@@ -136,7 +138,7 @@ struct Last {
 struct Batches {
     /// The levels of the two looks, in ascending order.
     levels: (usize, usize),
-    /// Whether no look found a neighbour: neither the one before, nor the one after, nor any between.
+    /// Whether no look found a neighbour: neither the last ones before, nor the one after, nor any between.
     without_neighbour: bool,
 }
 
@@ -149,6 +151,8 @@ pub(super) struct Distances {
     cores: Option<Cores>,
     neighbours: u64,
     quiet: u64,
+    /// Number of the last looks that found none. A run begins as if there had been none.
+    in_a_row: u32,
     /// The last look that measured a distance.
     last: Option<Last>,
     /// When the next look is due.
@@ -193,6 +197,7 @@ impl Distances {
             cores: None,
             neighbours: 0,
             quiet: 0,
+            in_a_row: SETTLES_AFTER,
             last: None,
             due: 0,
             ran: false,
@@ -264,6 +269,7 @@ impl Distances {
         let pause = ns.map_or(shortest, |_| shortest.max(LOOK_SHARE * look.cost_ticks));
         self.due = now.saturating_add(whole(pause));
         let neighbour = self.looked_at(look.ratios.as_deref());
+        self.in_a_row = if neighbour == Some(false) { self.in_a_row.saturating_add(1) } else { 0 };
         let Some(ns) = ns else {
             self.lost += 1;
             self.pending.neighbour |= neighbour != Some(false);
@@ -271,14 +277,14 @@ impl Distances {
         };
         self.first = self.first.or(Some(ns));
         let level = self.levels.level(ns);
-        let before = self.last.replace(Last { level, at: now, neighbour });
+        let before = self.last.replace(Last { level, at: now, settled: self.in_a_row >= SETTLES_AFTER });
         let mut pending = std::mem::take(&mut self.pending);
         pending.totals.ticks = before.map_or(0, |before| now.saturating_sub(before.at));
         if pending.batches == 0 {
             return None;
         }
         let slot = before.map_or(NOWHERE, |before| {
-            let without_neighbour = [before.neighbour, neighbour] == [Some(false); 2] && !pending.neighbour;
+            let without_neighbour = before.settled && neighbour == Some(false) && !pending.neighbour;
             self.slot(Batches { levels: (before.level.min(level), before.level.max(level)), without_neighbour })
         });
         let totals = &mut self.slots[usize::from(slot)].1;
@@ -300,6 +306,7 @@ impl Distances {
                 .filter_map(|(batches, _)| batches.as_mut())
                 .for_each(|batches| batches.without_neighbour = false);
             self.pending.neighbour = true;
+            self.in_a_row = 0;
         }
         *(if neighbour { &mut self.neighbours } else { &mut self.quiet }) += 1;
         Some(neighbour)
@@ -452,27 +459,29 @@ mod tests {
             (only.totals.instances, without_neighbour, distances.neighbours())
         };
         let (none, some) = (Some([0.3, 0.2]), Some([0.3, 0.25]));
-        let found = run(&[none, none, some, some, none, none, none], [1_000_003, 1_000_004]);
-        assert_eq!(counts(&found), (600, Some((300, 3)), Some(2)));
+        let looks = [vec![none; 2], vec![some; 2], vec![none; 7]].concat();
+        let found = run(&looks, [1_000_003, 1_000_004]);
+        // Those before the neighbour, and those behind the fourth look after it.
+        assert_eq!(counts(&found), (1000, Some((400, 4)), Some(2)));
         // The skews of a level are selected by all of its batches.
         assert_eq!(found.slots_of(0).len(), 2);
         // The first three had a neighbour after all, and so had the batches behind them.
-        let found = run(&[some, some, some, none, none], [1_000_005, 1_000_006]);
-        assert_eq!(counts(&found), (400, Some((100, 1)), Some(3)));
+        let found = run(&[vec![some; 3], vec![none; 8]].concat(), [1_000_005, 1_000_006]);
+        assert_eq!(counts(&found), (1000, Some((400, 4)), Some(3)));
         found.keep_cores();
         // This process knows.
         let found = run(&[some, some, some, some], [1_000_005, 1_000_006]);
         assert_eq!(counts(&found), (300, Some((0, 0)), Some(4)));
         // A look without a probe says nothing of the batches beside it.
         let found = run(&[none, none, None, none, none], [1_000_007, 1_000_008]);
-        assert_eq!(counts(&found), (400, Some((200, 2)), Some(0)));
+        assert_eq!(counts(&found), (400, Some((100, 1)), Some(0)));
         // So does a look that was lost: its probe counts all the same.
         let mut found = Distances::new(CLOCK).on(&[1_000_011, 1_000_012]);
         let at = |ns, ratios: [f64; 2]| Look { ratios: Some(ratios.to_vec()), ..look(ns, 5000.0) };
         let lost = |ratios| at(None, ratios);
         let [here, quiet, slow] = [at(Some(40.0), [0.3, 0.2]), lost([0.3, 0.2]), lost([0.3, 0.25])];
         simulate_looks(&mut found, [&here, &quiet, &here, &slow, &here, &here].map(Clone::clone));
-        assert_eq!(counts(&found), (500, Some((300, 2)), Some(1)));
+        assert_eq!(counts(&found), (500, Some((200, 1)), Some(1)));
         assert_eq!(counts(&run(&[None; 3], [1_000_009, 1_000_010])), (200, None, None));
     }
 

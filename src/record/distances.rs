@@ -131,8 +131,8 @@ pub struct StratumRecord {
     pub without_neighbour: Option<WithoutNeighbourRecord>,
 }
 
-/// The counts of batches at one distance during which no core of the threads had a neighbour: neither the look before them nor the one after
-/// them found any.
+/// The counts of batches at one distance during which no core of the threads had a neighbour: neither the four looks before them nor the one
+/// after them found any.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct WithoutNeighbourRecord {
     /// Wall-clock time, in seconds.
