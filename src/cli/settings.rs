@@ -96,14 +96,14 @@ pub(super) fn of_kept(kept: &Kept, clock: Clock) -> Result<Chosen> {
     let chosen = chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock).map_err(of_test)?;
     let paced = chosen.arm.pace == ArmPace::Paced;
     let best = kept.best_period_ns.filter(|_| paced);
-    if best.is_some_and(|ns| !(ns > 0.0 && ns <= LONGEST_NS)) {
-        let most = LONGEST_NS;
-        let name = &kept.scenario;
-        return Err(Error::Usage(format!(
-            "{name}: best_period_ns is out of range; expected more than 0 and at most {most}"
-        )));
-    }
+    let best = best.map(|ns| within("best_period_ns", ns, LONGEST_NS)).transpose().map_err(of_test)?;
     Ok(Chosen { best_period_ticks: best.map(|ns| clock.ticks(Nanos(ns)).0 as f64), ..chosen })
+}
+
+/// A value of a profile, which must be in a range.
+fn within(what: &str, value: f64, most: f64) -> Result<f64> {
+    let wrong = || Error::Usage(format!("profile: {what} is out of range; expected more than 0 and at most {most}"));
+    (value > 0.0 && value <= most).then_some(value).ok_or_else(wrong)
 }
 
 fn chosen_at(
@@ -113,11 +113,6 @@ fn chosen_at(
     clock: Clock,
 ) -> Result<Chosen> {
     let Choice { pace, layout, batch, group, prefetch, stress, .. } = choice(settings, None)?;
-    let within = |what: &str, value: f64, most: f64| {
-        let wrong =
-            || Error::Usage(format!("profile: {what} is out of range; expected more than 0 and at most {most}"));
-        (value > 0.0 && value <= most).then_some(value).ok_or_else(wrong)
-    };
     let paced = matches!(pace, PaceChoice::Paced { .. });
     let period = period_ns.filter(|_| paced).map(|ns| within("period_ns", ns, LONGEST_NS)).transpose()?;
     within("reach", reach.into(), WIDEST.into())?;

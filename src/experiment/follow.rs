@@ -16,7 +16,7 @@ use crate::harness::{BestPeriod, Limits, Memory, Stop, Tally};
 use crate::machine::Clock;
 use crate::record::{self, CodeRecord, ScenarioResult, SettingsRecord};
 use crate::search::{Chosen, Settled};
-use crate::stats::apart;
+use crate::stats::same_distance;
 use crate::units::Nanos;
 
 /// The most parts of a run. The last one runs to the end at any distance.
@@ -85,10 +85,7 @@ pub(super) fn follow<'a>(
 /// The settings of a part with the best period at their distance, if that is news. `best` are the best periods at each distance, and how long the
 /// part was.
 fn settled(chosen: Chosen, (best, elapsed): (&[BestPeriod], Duration), units: Clock) -> Option<Settled> {
-    let here = |best: &&BestPeriod| match (best.distance, chosen.distance_ns) {
-        (Some(Nanos(at)), Some(ns)) => !apart(at, ns),
-        (at, ns) => at.is_none() && ns.is_none(),
-    };
+    let here = |best: &&BestPeriod| same_distance(best.distance.map(|Nanos(ns)| ns), chosen.distance_ns);
     // A distance may have several levels.
     let apart_by =
         |best: &BestPeriod| best.distance.zip(chosen.distance_ns).map_or(0.0, |(at, ns)| (at.0 / ns).ln().abs());

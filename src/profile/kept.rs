@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::input::Limit;
 use crate::machine::Host;
 use crate::shown;
-use crate::stats::apart;
+use crate::stats::{apart, same_distance};
 
 /// Schema name and version of the files of kept settings.
 pub const SCHEMA: &str = "wakerace-kept/1";
@@ -60,6 +60,11 @@ impl Kept {
     /// Whether these settings spare a run a search that would take `search_s` seconds: whether their own was at least about as long.
     pub fn spares(&self, search_s: f64) -> bool {
         ALIKE * self.searched_s >= search_s
+    }
+
+    /// Whether these are settings of the same test on the same CPUs, by the same version.
+    fn is_of(&self, other: &Kept) -> bool {
+        self.source_sha256 == other.source_sha256 && self.cpus == other.cpus && self.wakerace == other.wakerace
     }
 }
 
@@ -111,9 +116,8 @@ impl KeptSettings {
     /// Keeps settings in place of earlier ones of the same test on the same CPUs at the same distance, unless those are the result of a much
     /// longer search. Whether it did.
     pub fn put(&mut self, new: Kept) -> bool {
-        let place = |kept: &Kept| (kept.source_sha256.clone(), kept.cpus.clone(), kept.wakerace.clone());
         let elsewhere = |kept: &Kept| kept.distance_ns.zip(new.distance_ns).is_some_and(|(a, b)| apart(a, b));
-        let replaces = |kept: &Kept| place(kept) == place(&new) && !elsewhere(kept);
+        let replaces = |kept: &Kept| kept.is_of(&new) && !elsewhere(kept);
         if self.kept.iter().any(|kept| replaces(kept) && !new.spares(kept.searched_s)) {
             return false;
         }
@@ -129,12 +133,9 @@ impl KeptSettings {
 
     /// Notes the best period of the same settings, if none was known. Whether it did.
     pub fn settle(&mut self, of: &Kept) -> bool {
-        let here = |kept: &Kept| match (kept.distance_ns, of.distance_ns) {
-            (Some(a), Some(b)) => !apart(a, b),
-            (a, b) => a == b,
+        let is_same = |kept: &&mut Kept| {
+            kept.is_of(of) && kept.settings == of.settings && same_distance(kept.distance_ns, of.distance_ns)
         };
-        let place = |kept: &Kept| (kept.source_sha256.clone(), kept.cpus.clone(), kept.wakerace.clone());
-        let is_same = |kept: &&mut Kept| place(kept) == place(of) && kept.settings == of.settings && here(kept);
         let Some(known) = self.kept.iter_mut().filter(|kept| kept.best_period_ns.is_none()).find(is_same) else {
             return false;
         };

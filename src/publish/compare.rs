@@ -9,7 +9,7 @@ use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
 use super::settings;
 use crate::machine::{Class, class_and_kinds};
-use crate::record::{Record, ScenarioResult, StratumRecord, WithoutNeighbourRecord};
+use crate::record::{CountRecord, Record, ScenarioResult, StratumRecord, WithoutNeighbourRecord};
 use crate::shown;
 use crate::stats::{interval_of, matched};
 
@@ -179,21 +179,17 @@ impl Rate {
     }
 
     fn at(result: &ScenarioResult, stratum: &StratumRecord) -> Rate {
-        Rate {
-            seen: stratum.races,
-            trials: stratum.iterations,
-            effect: stratum.effect(),
-            repeated: result.runs() > 1 && stratum.repeats.len() > 1,
-        }
+        let StratumRecord { races, iterations, repeats, .. } = stratum;
+        Rate::of_part(result, (*races, *iterations), stratum.effect(), repeats)
     }
 
     fn without_neighbour(result: &ScenarioResult, part: &WithoutNeighbourRecord) -> Rate {
-        Rate {
-            seen: part.races,
-            trials: part.iterations,
-            effect: part.effect(),
-            repeated: result.runs() > 1 && part.repeats.len() > 1,
-        }
+        let WithoutNeighbourRecord { races, iterations, repeats, .. } = part;
+        Rate::of_part(result, (*races, *iterations), part.effect(), repeats)
+    }
+
+    fn of_part(result: &ScenarioResult, (seen, trials): (u64, u64), effect: f64, repeats: &[CountRecord]) -> Rate {
+        Rate { seen, trials, effect, repeated: result.runs() > 1 && repeats.len() > 1 }
     }
 
     /// The effective number of races: as many independent races would have the same relative variance.

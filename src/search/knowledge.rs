@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Arm;
-use crate::stats::apart;
+use crate::stats::{apart, same_distance};
 
 /// What an arm is worth, relative to one that a test profited from before the run, if nothing else is known of it.
 const OTHERS: f64 = 0.5;
@@ -41,12 +41,9 @@ struct Value {
     ns: Option<f64>,
 }
 
-/// Whether settings are for the same distance, or both for any.
+/// Whether two settings are the same arm for the same distance.
 fn alike(a: &Chosen, b: &Chosen) -> bool {
-    match (a.distance_ns, b.distance_ns) {
-        (Some(a), Some(b)) => !apart(a, b),
-        (a, b) => a == b,
-    }
+    a.arm == b.arm && same_distance(a.distance_ns, b.distance_ns)
 }
 
 /// What the searches of a run have found. CPUs are those of the threads, in order.
@@ -126,7 +123,7 @@ impl Knowledge {
     /// The same settings with the best period that a run has found for them.
     fn with_period(&self, cpus: &[usize], test: &str, chosen: Chosen) -> Chosen {
         let mut settled = self.settled(cpus, test).iter().map(|settled| settled.chosen);
-        let found = settled.find(|settled| settled.arm == chosen.arm && alike(settled, &chosen));
+        let found = settled.find(|settled| alike(settled, &chosen));
         let found = found.and_then(|settled| settled.best_period_ticks);
         Chosen { best_period_ticks: chosen.best_period_ticks.or(found), ..chosen }
     }
@@ -157,9 +154,7 @@ impl Knowledge {
     /// Notes the best period of a run of a test. At each distance the longest run decides.
     pub fn settle(&mut self, cpus: &[usize], test: &str, settled: Settled) {
         let all = self.settled.entry((cpus.to_vec(), test.to_owned())).or_default();
-        let is_same =
-            |known: &&mut Settled| known.chosen.arm == settled.chosen.arm && alike(&known.chosen, &settled.chosen);
-        match all.iter_mut().find(is_same) {
+        match all.iter_mut().find(|known| alike(&known.chosen, &settled.chosen)) {
             Some(known) if known.elapsed_s < settled.elapsed_s => *known = settled,
             Some(_) => (),
             None => all.push(settled),

@@ -391,16 +391,20 @@ fn what_is_recalled_is_worth_more_than_the_others() {
     assert_eq!(knowledge.value(&[2, 3], other, Some(30.0)), Some(1.0));
 }
 
-#[test]
-fn what_was_given_counts_where_nothing_was_chosen() {
-    let mut knowledge = Knowledge::default();
-    let at = |group, ns| Chosen {
+/// Settings that were chosen at a distance.
+fn at(group: usize, ns: f64) -> Chosen {
+    Chosen {
         arm: Arm { group, ..Arm::FIRST },
         period_ticks: 3.0,
         best_period_ticks: None,
         reach: 1,
         distance_ns: Some(ns),
-    };
+    }
+}
+
+#[test]
+fn what_was_given_counts_where_nothing_was_chosen() {
+    let mut knowledge = Knowledge::default();
     let (latest, earlier, own) = (at(16, 30.0), at(4, 33.0), at(8, 31.0));
     knowledge.give(&[0, 1], "a", latest);
     knowledge.give(&[0, 1], "a", earlier);
@@ -451,13 +455,6 @@ fn the_longest_run_decides_on_the_period() {
 #[test]
 fn settings_are_known_by_the_distance_that_they_were_chosen_at() {
     let mut knowledge = Knowledge::default();
-    let at = |group, ns| Chosen {
-        arm: Arm { group, ..Arm::FIRST },
-        period_ticks: 3.0,
-        best_period_ticks: None,
-        reach: 1,
-        distance_ns: Some(ns),
-    };
     let (near, far) = (at(16, 30.0), at(4, 150.0));
     knowledge.choose(&[0, 1], "a", near, 1.0);
     knowledge.choose(&[0, 1], "a", far, 1.0);

@@ -8,7 +8,7 @@ use statrs::function::gamma::{gamma_lr, ln_gamma};
 
 pub use sequence::sequence_with;
 pub use spread::{Count, effect_between, effect_in_time, effect_per_match, interval_with};
-pub use strata::{APART, Distances, Levels, Stratum, apart, matched, stratum_of};
+pub use strata::{APART, Distances, Levels, Stratum, apart, matched, same_distance, stratum_of};
 
 /// The confidence level of every interval that wakerace prints.
 pub const LEVEL: f64 = 0.95;

@@ -178,6 +178,14 @@ pub fn apart(a: f64, b: f64) -> bool {
     a.max(b) >= APART * a.min(b)
 }
 
+/// Whether two settings are for the same distance, or both for any.
+pub fn same_distance(a: Option<f64>, b: Option<f64>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => !apart(a, b),
+        (a, b) => a.is_none() && b.is_none(),
+    }
+}
+
 /// The stratum that most of some distances are in; `None` if most are in none.
 pub fn stratum_of(strata: &[Stratum], distances: &Distances) -> Option<usize> {
     let inside = |stratum: &Stratum, bin: &Bin| bin.low >= stratum.low && bin.high <= stratum.high;
