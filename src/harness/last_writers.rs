@@ -24,7 +24,7 @@ const MOST_KINDS: usize = 64;
 /// All kinds of last-writer patterns of a test.
 #[derive(Debug, Clone)]
 pub struct LastWriters {
-    /// Number of consecutive instances of the same kind: a multiple of [`LastWriters::ALIKE`].
+    /// Number of consecutive instances of the same kind: a power of two, and a multiple of [`LastWriters::ALIKE`].
     block: usize,
     kinds: usize,
     /// The thread that writes each location, for one kind after the other. `None` for locations that no thread
@@ -57,7 +57,12 @@ impl LastWriters {
         };
         let of_kind = |kind: usize| lines.iter().map(move |line| line.map(|line| writer(kind, line)));
         let writers = (0..kinds).flat_map(of_kind).collect();
-        LastWriters { block: BLOCK * (SHORTEST_LINE / layout.stride).max(1), kinds, writers, locations: lines.len() }
+        LastWriters {
+            block: BLOCK << (SHORTEST_LINE / layout.stride).max(1).ilog2(),
+            kinds,
+            writers,
+            locations: lines.len(),
+        }
     }
 
     /// Number of kinds.
@@ -92,7 +97,8 @@ impl Region<'_> {
     /// Kind of an instance.
     #[inline]
     pub fn kind(&self, instance: usize) -> usize {
-        self.kinds[instance / self.last_writers.block]
+        // Asked for each word that is classified. A division would take as long as half of the rest.
+        self.kinds[instance >> self.last_writers.block.trailing_zeros()]
     }
 
     /// Changes the kinds of the first `count` instances, before they are reset. The kind of each block advances

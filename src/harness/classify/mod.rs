@@ -9,6 +9,7 @@
 //! a row, in place of the other threads' records. So fewer lines move between the CPUs, and the records stay in
 //! the cache of the CPU that writes them.
 
+mod masks;
 mod rows;
 
 use std::collections::HashMap;
@@ -22,6 +23,7 @@ use crate::codegen::SaveRecord;
 use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
 use crate::units::Ticks;
+use masks::{BASE, Compare, WORD};
 use rows::{CHUNK, Coding, Place};
 
 /// Integers from 0 to below this are expected if the text of the test contains them. Other values are counted
@@ -47,9 +49,9 @@ pub struct Classifier<'a> {
     /// The same for the outcomes that the filter excludes.
     is_excluded: Vec<bool>,
     excluded: Vec<usize>,
-    /// Whether this CPU has AVX2 and POPCNT.
+    /// The wide vectors of this CPU, if it has them.
     #[cfg(target_arch = "x86_64")]
-    wide: bool,
+    wide: Option<masks::wide::Wide>,
 }
 
 /// Memory of a batch.
@@ -164,7 +166,7 @@ impl<'a> Classifier<'a> {
             };
             let values = if place.ty == Type::Pointer { pointers.clone() } else { integers.clone() };
             let size = values.len();
-            columns.push(Coding { place, values, weight: weight.min(TABLE) });
+            columns.push(Coding::new(place, values, weight.min(TABLE)));
             weight = weight.saturating_mul(size);
         }
         let table = if weight <= TABLE && columns.iter().all(Coding::complete) { weight } else { 0 };
@@ -182,7 +184,7 @@ impl<'a> Classifier<'a> {
             is_excluded: Vec::new(),
             excluded: Vec::new(),
             #[cfg(target_arch = "x86_64")]
-            wide: std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("popcnt"),
+            wide: masks::wide::Wide::detect(),
         };
         classifier.is_race = (0..table).map(|index| program.is_race(&classifier.row_of(index))).collect();
         classifier.races = (0..table).filter(|&index| classifier.is_race[index]).collect();
@@ -245,8 +247,8 @@ impl<'a> Classifier<'a> {
             return;
         }
         #[cfg(target_arch = "x86_64")]
-        if self.wide {
-            // SAFETY: `wide` says that this CPU has AVX2 and POPCNT. The caller guarantees the rest.
+        if self.wide.is_some() {
+            // SAFETY: `wide` says that this CPU has the instructions. The caller guarantees the rest.
             unsafe { self.encode_wide(memory, number, count) };
             return;
         }
@@ -257,9 +259,9 @@ impl<'a> Classifier<'a> {
     /// [`Classifier::encode`], compiled for 32-byte vectors.
     ///
     /// # Safety
-    /// As [`Classifier::encode`]. In addition, the CPU must have AVX2 and POPCNT.
+    /// As [`Classifier::encode`]. In addition, the CPU must have what [`masks::wide::Wide`] says.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,popcnt")]
+    #[target_feature(enable = "avx2,popcnt,lzcnt,bmi1,bmi2")]
     unsafe fn encode_wide(&self, memory: Memory<'_>, number: usize, count: usize) {
         // SAFETY: guaranteed by the caller.
         unsafe { self.encode_in(memory, number, count) };
@@ -294,30 +296,31 @@ impl<'a> Classifier<'a> {
         counter: &mut Counter,
     ) {
         #[cfg(target_arch = "x86_64")]
-        if self.wide {
-            // SAFETY: `wide` says that this CPU has AVX2 and POPCNT. The caller guarantees the rest.
-            unsafe { self.count_wide(memory, range, context, counter) };
+        if let Some(wide) = self.wide {
+            // SAFETY: `wide` says that this CPU has the instructions. The caller guarantees the rest.
+            unsafe { self.count_wide(memory, range, context, counter, wide) };
             return;
         }
         // SAFETY: guaranteed by the caller.
-        unsafe { self.count_all(memory, range, context, counter) };
+        unsafe { self.count_all(memory, range, context, counter, BASE) };
     }
 
     /// [`Classifier::count`], compiled for 32-byte vectors.
     ///
     /// # Safety
-    /// As [`Classifier::count`]. In addition, the CPU must have AVX2 and POPCNT.
+    /// As [`Classifier::count`]. In addition, the CPU must have what [`masks::wide::Wide`] says.
     #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,popcnt")]
+    #[target_feature(enable = "avx2,popcnt,lzcnt,bmi1,bmi2")]
     unsafe fn count_wide(
         &self,
         memory: Memory<'_>,
         range: Range<usize>,
         context: BatchContext<'_>,
         counter: &mut Counter,
+        wide: masks::wide::Wide,
     ) {
         // SAFETY: guaranteed by the caller.
-        unsafe { self.count_all(memory, range, context, counter) };
+        unsafe { self.count_all(memory, range, context, counter, wide) };
     }
 
     /// [`Classifier::count`], compiled for the vector instructions of the function it is inlined into.
@@ -331,6 +334,7 @@ impl<'a> Classifier<'a> {
         range: Range<usize>,
         context: BatchContext<'_>,
         counter: &mut Counter,
+        way: impl Compare,
     ) {
         let BatchContext { skew, prefetch, region } = context;
         let first = if prefetch { self.last_writers.kinds() } else { 0 };
@@ -343,16 +347,17 @@ impl<'a> Classifier<'a> {
             let mut chunk = unsafe {
                 match self.table {
                     0 => rows::Chunk::unknown(rows),
-                    1..=0xff => self.chunk::<u8>(memory, from, rows, table),
-                    _ => self.chunk::<u16>(memory, from, rows, table),
+                    1..=0xff => self.chunk::<u8>(memory, from, rows, table, way),
+                    _ => self.chunk::<u16>(memory, from, rows, table, way),
                 }
             };
-            for (word, unknown) in chunk.unknown.into_iter().enumerate() {
-                let mut left = unknown;
+            let unknown = if chunk.known { 0 } else { rows.div_ceil(WORD) };
+            for word in 0..unknown {
+                let mut left = chunk.unknown[word];
                 while left != 0 {
                     let row = left.trailing_zeros();
                     // SAFETY: guaranteed by the caller.
-                    let values = unsafe { self.row(memory, from + 64 * word + row as usize) };
+                    let values = unsafe { self.row(memory, from + WORD * word + row as usize) };
                     chunk.races[word] |= u64::from(self.program.is_race(&values)) << row;
                     chunk.excluded[word] |= u64::from(!self.program.passes(&values)) << row;
                     *open.rare.entry((skew, values)).or_default() += 1;
@@ -360,12 +365,12 @@ impl<'a> Classifier<'a> {
                 }
             }
             for (word, (&races, &excluded)) in
-                chunk.races.iter().zip(&chunk.excluded).enumerate().take(rows.div_ceil(64))
+                chunk.races.iter().zip(&chunk.excluded).enumerate().take(rows.div_ceil(WORD))
             {
-                let rows = (rows - 64 * word).min(64);
+                let rows = (rows - WORD * word).min(WORD);
                 let (races, rows) = if excluded == 0 { (races, rows) } else { passing(races, excluded, rows) };
                 let raced = u64::from(races.count_ones());
-                let start = &mut open.by_last_writers[first + region.kind(from + 64 * word)];
+                let start = &mut open.by_last_writers[first + region.kind(from + WORD * word)];
                 start[0] += rows as u64;
                 start[1] += raced;
                 *all_races += raced;
@@ -534,7 +539,7 @@ mod tests {
         let mut narrow = Classifier::new(program, layout, last_writers);
         #[cfg(target_arch = "x86_64")]
         {
-            narrow.wide = false;
+            narrow.wide = None;
         }
         vec![Classifier::new(program, layout, last_writers), narrow]
     }
@@ -787,8 +792,8 @@ mod tests {
         fn many_rows_are_counted_as_one_by_one(
             columns in proptest::collection::vec(0_usize..6, 1..5),
             constants in 1_usize..16,
-            cells in proptest::collection::vec(0_usize..40, 1..700),
-            cuts in proptest::collection::vec(1_usize..600, 1..4),
+            cells in proptest::collection::vec(0_usize..40, 1..2500),
+            cuts in proptest::collection::vec(1_usize..2200, 1..4),
         ) {
             use std::fmt::Write as _;
             let types = ["int", "unsigned int", "long", "short", "char", "int *"];
