@@ -367,6 +367,19 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
 /// The shortest time without a neighbour that is compared, in seconds: several looks.
 const LONG_ENOUGH_S: f64 = 0.2;
 
+/// Whether the cores of a result had a neighbour for a while at one of its distances. If a side of a sum did not look for any, the rest of its
+/// counts may have had none.
+pub(super) fn had_neighbours(result: &ScenarioResult, stratum: &StratumRecord) -> bool {
+    let looked = result.distances.as_ref().is_some_and(|distances| distances.neighbours.is_some());
+    looked && stratum.share_without_neighbour().is_some_and(|share| share < 1.0 - SOME_NEIGHBOURS)
+}
+
+/// What was counted at a distance without a neighbour, if there is enough of it for a comparison.
+pub(super) fn enough_without_neighbour(stratum: &StratumRecord) -> Option<&WithoutNeighbourRecord> {
+    let part = stratum.without_neighbour.as_ref()?;
+    (part.iterations > 0 && part.in_batches_s >= LONG_ENOUGH_S).then_some(part)
+}
+
 /// Compares what two strata counted without a neighbour, if there were neighbours in one of the results, and both were without one for a while.
 fn without_neighbour(
     (result, ours): (&ScenarioResult, &StratumRecord),
@@ -374,15 +387,9 @@ fn without_neighbour(
     ns: f64,
     all: &Comparison,
 ) -> Option<Comparison> {
-    // If a side of a sum did not look for neighbours, the rest of its counts may have had none.
-    let has_neighbours = |result: &ScenarioResult, stratum: &StratumRecord| {
-        let looked = result.distances.as_ref().is_some_and(|distances| distances.neighbours.is_some());
-        looked && stratum.share_without_neighbour().is_some_and(|share| share < 1.0 - SOME_NEIGHBOURS)
-    };
-    let enough = |part: &&WithoutNeighbourRecord| part.iterations > 0 && part.in_batches_s >= LONG_ENOUGH_S;
-    let [a, b] = [ours, theirs].map(|stratum| stratum.without_neighbour.as_ref().filter(enough));
-    let (a, b) = a.zip(b).filter(|_| has_neighbours(result, ours) || has_neighbours(other, theirs))?;
-    Some(Comparison {
+    let (a, b) = enough_without_neighbour(ours).zip(enough_without_neighbour(theirs))?;
+    let had = had_neighbours(result, ours) || had_neighbours(other, theirs);
+    had.then(|| Comparison {
         rates: [a, b].map(|part| rate_with_interval(part.rate, part.interval)),
         ratio: ratio(Rate::without_neighbour(result, a), Rate::without_neighbour(other, b)),
         distance: Some(distance_without_neighbour(ns)),
@@ -424,7 +431,7 @@ fn at_one_distance(result: &ScenarioResult) -> bool {
 }
 
 /// The distances of a result at which something was counted, with settings for it.
-fn strata(result: &ScenarioResult) -> Vec<&StratumRecord> {
+pub(super) fn strata(result: &ScenarioResult) -> Vec<&StratumRecord> {
     all_strata(result).iter().filter(|stratum| stratum.iterations > 0).collect()
 }
 

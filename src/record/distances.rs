@@ -166,8 +166,8 @@ impl WithoutNeighbourRecord {
         effect(&self.blocks, &self.repeats)
     }
 
-    /// The repeats that this adds to a sum.
-    pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
+    /// The counts of each run: the repeats, or all of it.
+    pub fn as_repeats(&self) -> Vec<CountRecord> {
         as_repeats(CountRecord { iterations: self.iterations, races: self.races, matches: self.matches }, &self.repeats)
     }
 }
@@ -215,8 +215,8 @@ impl StratumRecord {
         }
     }
 
-    /// The repeats that this adds to a sum.
-    pub(super) fn as_repeats(&self) -> Vec<CountRecord> {
+    /// The counts of each run: the repeats, or all of it.
+    pub fn as_repeats(&self) -> Vec<CountRecord> {
         let StratumRecord { iterations, races, matches, .. } = *self;
         as_repeats(CountRecord { iterations, races, matches }, &self.repeats)
     }

@@ -1,6 +1,8 @@
 //! Compares many records: a group of lines for each test and placement class, with a line for each kind of CPU or for each
 //! record.
 
+mod levels;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::compare::{Code, Rate, Ratio, Verdict, footnote, framed, ratio, times};
@@ -8,12 +10,13 @@ use super::cpus::{by_cpu, columns, cpu, letter, told_apart};
 use super::fit::Cells;
 use super::markdown::{row, sentences};
 use super::numbers::rate_with_interval;
-use super::{csv, distances, power, sums};
+use super::{csv, power, sums};
 use crate::error::Result;
 use crate::machine::{Class, Host, class_and_kinds};
 use crate::record::{Record, ScenarioResult};
 use crate::shown;
 use crate::stats::{Count, effect_between, interval_with, share};
+use levels::{At, Level, Part, levels};
 
 /// What a line of the comparison is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,24 +41,35 @@ struct Side {
 #[derive(Debug, Clone, PartialEq)]
 struct Entry {
     side: usize,
+    /// The distance whose counts these are; `None` if they are all.
+    at: Option<At>,
     /// The runs whose counts are added up.
     runs: usize,
     rate: Rate,
     /// Whether the CPUs of one of the runs moved: then the rate is that of a mixture of distances.
     mixed: bool,
-    /// The rate divided by that of the group's first line; `None` on that line, and if neither has a race.
+    /// Whether this is the first line at its distance, and others are divided by it.
+    is_base: bool,
+    /// The rate divided by that of the first line at its distance; `None` on that line, and if neither has a race.
     ratio: Option<Ratio>,
     /// How the machine code differs from that of the first line. Other architectures always have other code; it counts as the
     /// same.
     code: Code,
 }
 
-/// The lines of one test on one placement class.
+/// The lines of one test on one placement class, at each distance if the CPUs were at several.
 #[derive(Debug, Clone, PartialEq)]
 struct Group {
     scenario: String,
     class: String,
     entries: Vec<Entry>,
+}
+
+impl Group {
+    /// Whether it has lines of more than one side.
+    fn compares(&self) -> bool {
+        self.entries.iter().any(|entry| entry.side != self.entries[0].side)
+    }
 }
 
 /// The comparison of many records.
@@ -92,9 +106,9 @@ impl Matrix {
         };
         let found = found(records);
         let groups: Vec<Group> = found.iter().map(|(key, found)| group(key, found, &sides, records)).collect();
-        let alone = found.iter().zip(&groups).filter(|(_, group)| group.entries.len() < 2);
+        let alone = found.iter().zip(&groups).filter(|(_, group)| !group.compares());
         let left_out = left_out(alone.flat_map(|((_, found), _)| found), &groups, names);
-        let groups = groups.into_iter().filter(|group| group.entries.len() > 1).collect();
+        let groups = groups.into_iter().filter(Group::compares).collect();
         let power = power::of_sides(
             sides
                 .iter()
@@ -125,21 +139,22 @@ impl Matrix {
 
     /// The table for a terminal of `width` columns, or of any width, with the legend of A, B, ...
     pub fn text(&self, width: Option<usize>) -> String {
-        let cells = Cells { headings: HEADINGS.map(str::to_owned).to_vec(), lines: self.lines(), right: vec![3] };
-        framed(&self.legend(), cells, &self.notes(), width)
+        framed(&self.legend(), self.table(), &self.notes(), width)
     }
 
     /// The table in Markdown, with the legend of A, B, ...
     pub fn markdown(&self) -> String {
-        let rule = HEADINGS.map(|heading| if heading == "runs" { "---:" } else { "---" }.to_owned());
-        let mut text = format!("{}\n\n{}{}", sentences(&self.legend()), row(&HEADINGS.map(str::to_owned)), row(&rule));
-        for line in self.lines() {
-            text.push_str(&row(&line));
+        let Cells { headings, lines, .. } = self.table();
+        let rule: Vec<String> =
+            headings.iter().map(|heading| if heading == "runs" { "---:" } else { "---" }.to_owned()).collect();
+        let mut text = format!("{}\n\n{}{}", sentences(&self.legend()), row(&headings), row(&rule));
+        for line in &lines {
+            text.push_str(&row(line));
         }
         text + &self.notes()
     }
 
-    /// CSV with a header line and a line per test, placement class and side. Missing values are empty fields.
+    /// CSV with a header line and a line per test, placement class, distance and side. Missing values are empty fields.
     ///
     /// # Errors
     /// Only an internal one; no record causes it.
@@ -168,10 +183,18 @@ impl Matrix {
                     entry.ratio.map_or("", |ratio| differs(ratio.verdict(&entry.code))).to_owned(),
                     (entry.code != Code::Same).to_string(),
                     entry.mixed.to_string(),
+                    number(entry.at.map(|at| at.ns)),
+                    entry.at.is_some_and(|at| at.without_neighbour).to_string(),
                 ]);
             }
         }
         csv::render(&lines)
+    }
+
+    fn table(&self) -> Cells {
+        let headings = HEADINGS.map(str::to_owned).to_vec();
+        let right = HEADINGS.iter().position(|heading| *heading == "runs").into_iter().collect();
+        Cells { headings, lines: self.lines(), right }.without_if_empty("distance")
     }
 
     /// The cells of the table. A group's test and class stand on its first line.
@@ -182,7 +205,7 @@ impl Matrix {
                 let once = |text: &String| if number == 0 { text.clone() } else { String::new() };
                 let side = &self.sides[entry.side];
                 let (ratio, differs) = match entry.ratio {
-                    None => (if number == 0 { "1" } else { "-" }.to_owned(), "-".to_owned()),
+                    None => (if entry.is_base { "1" } else { "-" }.to_owned(), "-".to_owned()),
                     Some(ratio) => (
                         format!("{} [{}, {}]", times(ratio.value), times(ratio.low), times(ratio.high)),
                         ratio.in_words(&entry.code).to_owned(),
@@ -191,6 +214,7 @@ impl Matrix {
                 out.push(vec![
                     once(&group.scenario),
                     once(&group.class),
+                    entry.at.map_or("-".to_owned(), At::words),
                     format!("{} {}", side.letter, side.short),
                     entry.runs.to_string(),
                     rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval())
@@ -211,7 +235,9 @@ impl Matrix {
     /// What the intervals rest on, and how many differences chance alone would show.
     fn notes(&self) -> String {
         let all: Vec<Ratio> = self.ratios().collect();
-        let mut text = "\nA ratio is the rate divided by that of the first line of its test.\n".to_owned();
+        let entries = || self.groups.iter().flat_map(|group| &group.entries);
+        let at_distance = if entries().any(|entry| entry.at.is_some()) { " at its distance" } else { "" };
+        let mut text = format!("\nA ratio is the rate divided by that of the first line of its test{at_distance}.\n");
         if all.len() >= MANY {
             text.push_str(&format!(
                 "Of {} comparisons of equal rates, about {} would differ by chance.\n",
@@ -219,18 +245,18 @@ impl Matrix {
                 all.len() / MANY
             ));
         }
-        if self.groups.iter().flat_map(|group| &group.entries).any(|entry| entry.mixed) {
+        if entries().any(|entry| entry.mixed) {
             text.push_str(
-                "* The CPUs were at several distances, so this rate says how long they were at each. Two records are compared at the same \
-                 distance: `wakerace compare a.json b.json`.\n",
+                "* The CPUs were at several distances, so this rate says how long they were at each. Other records of the test do not say \
+                 at which distances theirs were.\n",
             );
         }
         text + &self.left_out + &footnote(&all) + &self.power
     }
 }
 
-const HEADINGS: [&str; 7] = ["scenario", "class", "line", "runs", "rate [95 %]", "ratio [95 %]", "differs"];
-const COLUMNS: [&str; 17] = [
+const HEADINGS: [&str; 8] = ["scenario", "class", "distance", "line", "runs", "rate [95 %]", "ratio [95 %]", "differs"];
+const COLUMNS: [&str; 19] = [
     "scenario",
     "class",
     "line",
@@ -248,6 +274,8 @@ const COLUMNS: [&str; 17] = [
     "differs",
     "different_code",
     "several_distances",
+    "distance_ns",
+    "without_neighbour",
 ];
 
 /// The verdict as a value of the CSV.
@@ -354,7 +382,7 @@ fn left_out<'a>(alone: impl Iterator<Item = &'a Found<'a>>, groups: &[Group], na
     for (record, result) in alone {
         let is_compared =
             |group: &Group| group.scenario == result.scenario && group.class == result.placement.class.to_string();
-        let other = groups.iter().any(|group| group.entries.len() > 1 && is_compared(group));
+        let other = groups.iter().any(|group| group.compares() && is_compared(group));
         let version = if other { ", another version of the test" } else { "" };
         let words = format!("{} ({}{version})", result.scenario, result.placement.class);
         let tests = of_records.entry(*record).or_default();
@@ -383,28 +411,41 @@ fn kinds(host: &Host, result: &ScenarioResult) -> Vec<String> {
 
 fn group(key: &Key<'_>, found: &[Found<'_>], sides: &[Side], records: &[Record]) -> Group {
     let class = key.placement.as_ref().map_or("unknown".to_owned(), |(class, kinds)| class_and_kinds(*class, kinds));
+    let side_of = |record: usize| sides.iter().position(|side| side.records.contains(&record));
+    let entries = levels(found, side_of).into_iter().flat_map(|level| lines_of(&level, sides, records)).collect();
+    Group { scenario: found[0].1.scenario.clone(), class, entries }
+}
+
+/// The lines of what is compared with each other.
+fn lines_of(level: &Level<'_>, sides: &[Side], records: &[Record]) -> Vec<Entry> {
     let mut entries: Vec<Entry> = Vec::new();
-    let mut first: Option<Found<'_>> = None;
+    let mut first: Option<Part<'_>> = None;
     for (number, side) in sides.iter().enumerate() {
-        let of_side: Vec<Found<'_>> =
-            found.iter().copied().filter(|(record, _)| side.records.contains(record)).collect();
-        let Some(&(record, result)) = of_side.first() else { continue };
+        let of_side: Vec<Part<'_>> =
+            level.parts.iter().copied().filter(|part| side.records.contains(&part.record)).collect();
+        let Some(&own) = of_side.first() else { continue };
         let (rate, runs) = pooled(&of_side);
-        let (first_record, first_result) = *first.get_or_insert((record, result));
-        let same_architecture = records[first_record].host.architecture == records[record].host.architecture;
-        let first = (&records[first_record], first_result);
-        let codes = of_side.iter().map(|&(record, result)| Code::of(first, (&records[record], result), None));
-        let code = codes.reduce(either).filter(|_| same_architecture).unwrap_or(Code::Same);
+        let base = *first.get_or_insert(own);
+        let same_architecture = records[base.record].host.architecture == records[own.record].host.architecture;
+        let code = |part: &Part<'_>| {
+            let at = base.stratum.zip(part.stratum).map(|(a, b)| [a.ns, b.ns]);
+            Code::of((&records[base.record], base.result), (&records[part.record], part.result), at)
+        };
+        let code = of_side.iter().map(code).reduce(either).filter(|_| same_architecture).unwrap_or(Code::Same);
         entries.push(Entry {
             side: number,
+            at: level.at,
             runs,
             rate,
-            mixed: of_side.iter().any(|(_, result)| !distances::several(result).is_empty()),
+            mixed: of_side.iter().any(Part::is_mixed),
+            is_base: false,
             ratio: entries.first().and_then(|first: &Entry| ratio(first.rate, rate)),
             code,
         });
     }
-    Group { scenario: found[0].1.scenario.clone(), class, entries }
+    let others = entries.len() > 1;
+    entries.first_mut().into_iter().for_each(|first| first.is_base = others);
+    entries
 }
 
 /// How the machine code of several results differs from one and the same: as that of the one that differs most.
@@ -416,19 +457,18 @@ fn either(a: Code, b: Code) -> Code {
     }
 }
 
-/// The sum of some results and the number of runs that it holds. The design effect includes the spread between the runs.
-fn pooled(found: &[Found<'_>]) -> (Rate, usize) {
-    let parts: Vec<Count> = (found.iter())
-        .flat_map(|(_, result)| result.as_repeats())
-        .map(|part| Count { seen: part.races, of: part.iterations })
-        .collect();
+/// The sum of some results or parts of results, and the number of runs that it holds. The design effect includes the spread between the
+/// runs.
+fn pooled(found: &[Part<'_>]) -> (Rate, usize) {
+    let parts: Vec<Count> =
+        found.iter().flat_map(Part::repeats).map(|part| Count { seen: part.races, of: part.iterations }).collect();
     let sum = |of: fn(&Count) -> u64| parts.iter().fold(0u64, |sum, part| sum.saturating_add(of(part)));
     let (seen, trials) = (sum(|part| part.seen), sum(|part| part.of));
-    let weighted: f64 = found.iter().map(|(_, result)| result.effect() * result.races as f64).sum();
+    let weighted: f64 = found.iter().map(Part::races).map(|(races, effect)| effect * races as f64).sum();
     let within = if seen > 0 { weighted / seen as f64 } else { 1.0 };
-    let records: BTreeSet<usize> = found.iter().map(|(record, _)| *record).collect();
+    let records: BTreeSet<usize> = found.iter().map(|part| part.record).collect();
     let of_record = |number: &usize| {
-        let runs = found.iter().filter(|(record, _)| record == number).map(|(_, result)| result.runs());
+        let runs = found.iter().filter(|part| part.record == *number).map(Part::runs);
         runs.max().unwrap_or(1)
     };
     let runs = records.iter().map(of_record).sum();
@@ -502,8 +542,106 @@ mod tests {
         let marked: Vec<&str> = text.lines().filter(|line| line.contains("] *")).collect();
         assert!(marked.len() == 1 && marked[0].contains("B Two"), "{text}");
         assert!(text.contains("* The CPUs were at several distances, so this rate says how long"), "{text}");
-        let last: Vec<&str> = csv.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
-        assert_eq!(last, ["several_distances", "false", "true"]);
+        let mixed: Vec<&str> = csv.lines().map(|line| line.rsplit(',').nth(2).unwrap()).collect();
+        assert_eq!(mixed, ["several_distances", "false", "true"]);
+    }
+
+    /// A record whose CPUs were at these distances, in ns, each with its races of 500,000 iterations, those of 100,000 without a neighbour, and
+    /// whether there was enough of that.
+    fn at(cpu: &str, distances: &[(f64, u64, u64, bool)]) -> Record {
+        let mut record = record(cpu, distances.iter().map(|(_, races, ..)| races).sum());
+        let result = &mut record.results[0];
+        let strata = distances.iter().map(|&(ns, races, without, enough)| {
+            let seconds = if enough { 0.3 } else { 0.1 };
+            let value = serde_json::json!({
+                "ns": ns, "low_ns": ns, "high_ns": ns, "looks": 90, "elapsed_s": 1.0, "in_batches_s": 0.9,
+                "iterations": 500_000, "matches": null, "races": races, "without_neighbour": {
+                    "elapsed_s": seconds, "in_batches_s": seconds, "iterations": 100_000, "matches": null, "races": without
+                }
+            });
+            serde_json::from_value(value).unwrap()
+        });
+        let strata: Vec<_> = strata.collect();
+        result.iterations = 500_000 * strata.len() as u64;
+        result.distances =
+            Some(DistancesRecord { looks: 180, strata, neighbours: Some(60), ..DistancesRecord::default() });
+        record
+    }
+
+    /// Distance, line, runs, races, whether it is the base, and the ratio of each line.
+    fn told(found: &Matrix) -> Vec<(String, usize, usize, u64, bool, Option<f64>)> {
+        let [group] = &found.groups[..] else { panic!("{found:?}") };
+        let told = |entry: &Entry| {
+            let at = entry.at.map_or(String::new(), At::words);
+            (at, entry.side, entry.runs, entry.rate.seen, entry.is_base, entry.ratio.map(|ratio| ratio.value))
+        };
+        group.entries.iter().map(told).collect()
+    }
+
+    #[test]
+    fn like_is_compared_with_like() {
+        let one = at("One", &[(28.0, 50_000, 20_000, false), (185.0, 10_000, 3_000, true)]);
+        let again = at("One", &[(180.0, 12_000, 2_000, true)]);
+        let other = at("Two", &[(30.0, 100_000, 20_000, true), (200.0, 20_000, 10_000, true), (700.0, 7, 7, true)]);
+        let found = matrix(&[one, other, again], Line::Cpu);
+        assert_eq!(
+            told(&found),
+            [
+                // At 28 ns a record has too little without a neighbour.
+                ("29 ns".to_owned(), 0, 1, 50_000, true, None),
+                ("29 ns".to_owned(), 1, 1, 100_000, false, Some(2.0)),
+                ("188 ns without a neighbour".to_owned(), 0, 2, 5_000, true, None),
+                ("188 ns without a neighbour".to_owned(), 1, 1, 10_000, false, Some(4.0)),
+                ("700 ns".to_owned(), 1, 1, 7, false, None),
+            ]
+        );
+        let (text, csv) = (found.text(None), found.csv().unwrap());
+        assert!(text.contains("the first line of its test at its distance.") && !text.contains('*'), "{text}");
+        let line = text.lines().find(|line| line.contains("188 ns without a neighbour  A One")).expect("a line");
+        assert!(!line.contains("SB") && line.contains("2.50 %"), "{text}");
+        let ends: Vec<String> =
+            csv.lines().map(|line| line.rsplitn(4, ',').take(3).collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(ends[0], "without_neighbour distance_ns several_distances");
+        assert!(
+            ends[1].starts_with("false 2.89") && ends[3].starts_with("true 1.88") && ends[5].starts_with("false 6.99"),
+            "{ends:?}"
+        );
+        assert!(found.markdown().contains("| SB | core | 29 ns | A One |"), "{}", found.markdown());
+    }
+
+    #[test]
+    fn neighbours_count_only_where_each_side_has_time_without_them() {
+        let of = |records: &[Record]| {
+            told(&matrix(records, Line::Record)).into_iter().map(|told| told.0).collect::<Vec<_>>()
+        };
+        let two = |enough| at("One", &[(28.0, 50_000, 20_000, enough), (185.0, 10_000, 3_000, enough)]);
+        assert_eq!(of(&[two(true), two(false), two(true)])[..1], ["28 ns"]);
+        assert_eq!(of(&[two(true), two(true), two(true)])[..1], ["28 ns without a neighbour"]);
+        // Nobody had a neighbour.
+        let mut quiet = [two(true), two(true), two(true)];
+        for record in &mut quiet {
+            let distances = record.results[0].distances.as_mut().unwrap();
+            distances
+                .strata
+                .iter_mut()
+                .for_each(|stratum| stratum.without_neighbour.as_mut().unwrap().iterations = 499_000);
+        }
+        assert_eq!(of(&quiet)[..1], ["28 ns"]);
+        // CPUs that stay where they are have a distance of their own, which belongs to the machine.
+        let stays = |cpu: &str, ns| at(cpu, &[(ns, 50_000, 20_000, true)]);
+        let found = matrix(&[stays("One", 28.0), stays("Two", 60.0), stays("One", 28.0)], Line::Cpu);
+        assert_eq!(told(&found)[1], (String::new(), 1, 1, 50_000, false, Some(1.0)));
+        // A record that does not say where its CPUs were is compared as a whole.
+        let found = matrix(&[two(true), record("Two", 10_000)], Line::Cpu);
+        assert_eq!((told(&found).len(), told(&found)[0].0.as_str()), (2, ""));
+        assert!(found.text(None).contains("] *"));
+        // No race is none at any distance.
+        let none = || at("One", &[(28.0, 0, 0, true), (185.0, 0, 0, true)]);
+        for records in [[none(), none()], [none(), record("Two", 0)]] {
+            let found = matrix(&records, Line::Record);
+            assert_eq!((told(&found).len(), told(&found)[1].0.as_str()), (2, ""));
+            assert!(!found.text(None).contains('*'), "{found:?}");
+        }
     }
 
     #[test]
@@ -518,11 +656,11 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("SB ")).count(), 1, "{text}");
         let csv = all.csv().unwrap();
         assert_eq!((csv.lines().count(), csv.lines().filter(|line| line.starts_with("SB,core,")).count()), (5, 4));
-        assert!(csv.lines().nth(2).unwrap().ends_with(",true,unknown,false,false"), "{csv}");
+        assert!(csv.lines().nth(2).unwrap().ends_with(",true,unknown,false,false,,false"), "{csv}");
         let mut other = records.clone();
         other[1].results[0].code_sha256 = "0".repeat(64);
         let csv = matrix(&other, Line::Record).csv().unwrap();
-        let marks: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",true,false")).collect();
+        let marks: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",true,false,,false")).collect();
         assert_eq!(marks, [false, true, false, false], "{csv}");
         let markdown = all.markdown();
         assert!(markdown.contains("| SB | core | A 0.json | 1 | 30.0 % ["), "{markdown}");
