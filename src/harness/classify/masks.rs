@@ -1,19 +1,19 @@
-//! Finds the rows with a given index: 64 indices at a time, one bit for each.
+//! Finds and counts the rows with given indices: 64 indices, which are a word, at a time.
 
-/// Number of indices that are compared at once.
+/// Number of indices in a word: as many as a `u64` has bits.
 pub(super) const WORD: usize = 64;
 
-/// A way to compare many indices with one.
-pub(super) trait Compare: Copy {
-    /// One bit for each index, set if the index is `wanted`. The first index has the lowest bit.
-    fn equal(self, indices: &[u8; WORD], wanted: u8) -> u64;
-
-    /// How many of the indices are `wanted`. At most [`MOST`] words.
-    fn count(self, indices: &[[u8; WORD]], wanted: u8) -> u32;
-}
-
-/// The most words that are counted at once: a count of 8 bits is enough for each place of a word.
+/// The most words that are counted at once. With AVX2 a count of 8 bits gets at most two for each word, and 2 * 127 fits.
 pub(super) const MOST: usize = 127;
+
+/// A way to compare indices.
+pub(super) trait Compare: Copy {
+    /// One bit for each index, set if the index is one of the wanted ones. The first index has the lowest bit.
+    fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64;
+
+    /// How many of the indices are `wanted`, in at most [`MOST`] words.
+    fn count(self, words: &[[u8; WORD]], wanted: u8) -> u32;
+}
 
 /// Without intrinsics, for CPUs that have no instructions for it.
 #[derive(Debug, Clone, Copy)]
@@ -22,20 +22,43 @@ pub(super) struct Portable;
 
 impl Compare for Portable {
     #[inline(always)]
-    fn equal(self, indices: &[u8; WORD], wanted: u8) -> u64 {
-        bits(&indices.map(|index| u8::from(index == wanted)))
+    fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64 {
+        find(indices, wanted.iter().map(|&wanted| narrow(wanted)))
     }
 
     #[inline(always)]
-    fn count(self, indices: &[[u8; WORD]], wanted: u8) -> u32 {
+    fn count(self, words: &[[u8; WORD]], wanted: u8) -> u32 {
+        debug_assert!(words.len() <= MOST);
         let mut counts = [0_u8; WORD];
-        for word in indices.iter().take(MOST) {
+        for word in words {
             for (count, &index) in counts.iter_mut().zip(word) {
                 *count += u8::from(index == wanted);
             }
         }
         counts.iter().map(|&count| u32::from(count)).sum()
     }
+}
+
+/// [`Compare::find`] for indices of any width, without intrinsics.
+#[inline(always)]
+pub(super) fn find<I: Copy + PartialEq>(indices: &[I; WORD], wanted: impl Iterator<Item = I>) -> u64 {
+    let mut marks = [0; WORD];
+    for wanted in wanted {
+        for (mark, &index) in marks.iter_mut().zip(indices) {
+            *mark |= u8::from(index == wanted);
+        }
+    }
+    bits(&marks)
+}
+
+/// An index of a table whose indices have 8 bits.
+#[inline(always)]
+#[allow(
+    clippy::cast_possible_truncation,
+    reason = "the table's length selects the type, and indices are below that length"
+)]
+fn narrow(index: usize) -> u8 {
+    index as u8
 }
 
 /// Packs bytes that are 0 or 1 into bits.
@@ -51,13 +74,13 @@ pub(super) fn bits(marks: &[u8; WORD]) -> u64 {
     bits
 }
 
-/// What a classifier uses if it has no choice.
+/// The way of every CPU of this target.
 #[cfg(not(target_arch = "aarch64"))]
 pub(super) const BASE: Portable = Portable;
 #[cfg(target_arch = "aarch64")]
 pub(super) const BASE: neon::Neon = neon::Neon;
 
-/// x86-64 with the instructions of [`wide::Wide`].
+/// x86-64 with AVX2.
 #[cfg(target_arch = "x86_64")]
 pub(super) mod wide {
     use std::arch::is_x86_feature_detected;
@@ -67,9 +90,9 @@ pub(super) mod wide {
         _mm256_setzero_si256, _mm256_sub_epi8,
     };
 
-    use super::{Compare, MOST, WORD};
+    use super::{Compare, MOST, WORD, narrow};
 
-    /// Says that this CPU has AVX2, POPCNT, LZCNT, BMI1 and BMI2, as every CPU with AVX2 does.
+    /// Says that this CPU has AVX2, and what the search for gaps between races uses: POPCNT, LZCNT, BMI1 and BMI2.
     #[derive(Debug, Clone, Copy)]
     pub struct Wide(());
 
@@ -87,15 +110,15 @@ pub(super) mod wide {
 
     impl Compare for Wide {
         #[inline(always)]
-        fn equal(self, indices: &[u8; WORD], wanted: u8) -> u64 {
+        fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64 {
             // SAFETY: a `Wide` is made only where the CPU has AVX2.
-            unsafe { equal(indices, wanted) }
+            unsafe { find(indices, wanted) }
         }
 
         #[inline(always)]
-        fn count(self, indices: &[[u8; WORD]], wanted: u8) -> u32 {
+        fn count(self, words: &[[u8; WORD]], wanted: u8) -> u32 {
             // SAFETY: a `Wide` is made only where the CPU has AVX2.
-            unsafe { count(indices, wanted) }
+            unsafe { count(words, wanted) }
         }
     }
 
@@ -112,10 +135,11 @@ pub(super) mod wide {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn count(indices: &[[u8; WORD]], wanted: u8) -> u32 {
+    fn count(words: &[[u8; WORD]], wanted: u8) -> u32 {
+        debug_assert!(words.len() <= MOST);
         let wanted = _mm256_set1_epi8(wanted.cast_signed());
         let mut counts = _mm256_setzero_si256();
-        for word in indices.iter().take(MOST) {
+        for word in words {
             // Subtracting the minus one of an equal byte adds one. Each byte gets two for a word, at most.
             let [low, high] = compare(word, wanted);
             counts = _mm256_sub_epi8(_mm256_sub_epi8(counts, low), high);
@@ -128,10 +152,14 @@ pub(super) mod wide {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn equal(indices: &[u8; WORD], wanted: u8) -> u64 {
-        let [low, high] = compare(indices, _mm256_set1_epi8(wanted.cast_signed()))
-            .map(|half| u64::from(_mm256_movemask_epi8(half).cast_unsigned()));
-        low | high << 32
+    fn find(indices: &[u8; WORD], wanted: &[usize]) -> u64 {
+        let mut found = 0;
+        for &wanted in wanted {
+            let [low, high] = compare(indices, _mm256_set1_epi8(narrow(wanted).cast_signed()))
+                .map(|half| u64::from(_mm256_movemask_epi8(half).cast_unsigned()));
+            found |= low | high << 32;
+        }
+        found
     }
 }
 
@@ -139,11 +167,11 @@ pub(super) mod wide {
 #[cfg(target_arch = "aarch64")]
 pub(super) mod neon {
     use std::arch::aarch64::{
-        uint8x16_t, vaddlvq_u8, vandq_u8, vceqq_u8, vdupq_n_u8, vgetq_lane_u64, vld1q_u8, vpaddq_u8,
+        uint8x16_t, vaddlvq_u8, vandq_u8, vceqq_u8, vdupq_n_u8, vgetq_lane_u64, vld1q_u8, vorrq_u8, vpaddq_u8,
         vreinterpretq_u64_u8, vsubq_u8,
     };
 
-    use super::{Compare, MOST, WORD};
+    use super::{Compare, MOST, WORD, narrow};
 
     /// The bit of each byte in its group of eight.
     const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
@@ -153,11 +181,17 @@ pub(super) mod neon {
 
     impl Compare for Neon {
         #[inline(always)]
-        fn equal(self, indices: &[u8; WORD], wanted: u8) -> u64 {
+        fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64 {
             // SAFETY: NEON is part of the base of this target. `BITS` has the 16 bytes of the load.
             unsafe {
+                let mut marks = [vdupq_n_u8(0); 4];
+                for &wanted in wanted {
+                    for (mark, quarter) in marks.iter_mut().zip(compare(indices, vdupq_n_u8(narrow(wanted)))) {
+                        *mark = vorrq_u8(*mark, quarter);
+                    }
+                }
                 let bits = vld1q_u8(BITS.as_ptr());
-                let [a, b, c, d] = compare(indices, vdupq_n_u8(wanted)).map(|quarter| vandq_u8(quarter, bits));
+                let [a, b, c, d] = marks.map(|quarter| vandq_u8(quarter, bits));
                 // Each addition of neighbours halves the number of bytes: 64 of one bit become 8 of eight.
                 let fours = vpaddq_u8(vpaddq_u8(a, b), vpaddq_u8(c, d));
                 vgetq_lane_u64::<0>(vreinterpretq_u64_u8(vpaddq_u8(fours, fours)))
@@ -165,12 +199,13 @@ pub(super) mod neon {
         }
 
         #[inline(always)]
-        fn count(self, indices: &[[u8; WORD]], wanted: u8) -> u32 {
+        fn count(self, words: &[[u8; WORD]], wanted: u8) -> u32 {
+            debug_assert!(words.len() <= MOST);
             // SAFETY: NEON is part of the base of this target.
             unsafe {
                 let wanted = vdupq_n_u8(wanted);
                 let mut counts = [vdupq_n_u8(0); 4];
-                for word in indices.iter().take(MOST) {
+                for word in words {
                     for (count, quarter) in counts.iter_mut().zip(compare(word, wanted)) {
                         // Subtracting the minus one of an equal byte adds one.
                         *count = vsubq_u8(*count, quarter);
@@ -194,16 +229,20 @@ mod tests {
     use super::*;
 
     /// All ways of this CPU give the same as a comparison one by one.
-    fn check(words: &[[u8; WORD]], wanted: u8) {
-        let count: u32 = words.iter().flatten().map(|index| u32::from(*index == wanted)).sum();
-        let bits = (0..WORD).fold(0, |all, at| all | u64::from(words[0][at] == wanted) << at);
-        let of = |way: &dyn Fn() -> (u64, u32)| assert_eq!(way(), (bits, count), "{words:?} {wanted}");
-        of(&|| (Portable.equal(&words[0], wanted), Portable.count(words, wanted)));
-        of(&|| (BASE.equal(&words[0], wanted), BASE.count(words, wanted)));
+    fn check(words: &[[u8; WORD]], wanted: &[usize]) {
+        let is_wanted = |index: u8| wanted.contains(&usize::from(index));
+        let bits = (0..WORD).fold(0, |all, at| all | u64::from(is_wanted(words[0][at])) << at);
+        let first = narrow(wanted[0]);
+        let count: u32 = words.iter().flatten().map(|index| u32::from(*index == first)).sum();
+        let of = |way: &dyn Fn() -> (u64, u32)| assert_eq!(way(), (bits, count), "{words:?} {wanted:?}");
+        of(&|| (Portable.find(&words[0], wanted), Portable.count(words, first)));
+        of(&|| (BASE.find(&words[0], wanted), BASE.count(words, first)));
         #[cfg(target_arch = "x86_64")]
         if let Some(wide) = wide::Wide::detect() {
-            of(&|| (wide.equal(&words[0], wanted), wide.count(words, wanted)));
+            of(&|| (wide.find(&words[0], wanted), wide.count(words, first)));
         }
+        let wider = words[0].map(|index| 256 * u16::from(index));
+        assert_eq!(find(&wider, wanted.iter().map(|&wanted| 256 * u16::from(narrow(wanted)))), bits);
     }
 
     #[test]
@@ -216,11 +255,11 @@ mod tests {
                     other => other % values,
                 };
                 let words: Vec<[u8; WORD]> = (0..length).map(|_| std::array::from_fn(|_| index())).collect();
-                for wanted in [0, 1, 2, 3, 23, 128, 254, u8::MAX] {
+                for wanted in [&[0][..], &[1], &[2, 0], &[3, 1, 255], &[23], &[128, 23, 2], &[254, 0], &[255]] {
                     check(&words, wanted);
                 }
             }
         }
-        check(&[[7; WORD]; MOST], 7);
+        check(&[[7; WORD]; MOST], &[7]);
     }
 }

@@ -24,7 +24,7 @@ use crate::layout::Layout;
 use crate::program::{Binary, Column, Const, Op, Program, Type};
 use crate::units::Ticks;
 use masks::{BASE, Compare, WORD};
-use rows::{CHUNK, Coding, Place};
+use rows::{CHUNK, COMPARED, Coding, Place, compare, look_up};
 
 /// Integers from 0 to below this are expected if the text of the test contains them. Other values are counted
 /// in the map.
@@ -334,7 +334,7 @@ impl<'a> Classifier<'a> {
         range: Range<usize>,
         context: BatchContext<'_>,
         counter: &mut Counter,
-        way: impl Compare,
+        comparison: impl Compare,
     ) {
         let BatchContext { skew, prefetch, region } = context;
         let first = if prefetch { self.last_writers.kinds() } else { 0 };
@@ -347,12 +347,16 @@ impl<'a> Classifier<'a> {
             let mut chunk = unsafe {
                 match self.table {
                     0 => rows::Chunk::unknown(rows),
-                    1..=0xff => self.chunk::<u8>(memory, from, rows, table, way),
-                    _ => self.chunk::<u16>(memory, from, rows, table, way),
+                    size if size <= COMPARED => {
+                        self.chunk(memory, from, rows, |words| compare(words, table, comparison), comparison)
+                    }
+                    size if size <= 0xff => {
+                        self.chunk(memory, from, rows, |words| look_up::<u8>(words, table), comparison)
+                    }
+                    _ => self.chunk(memory, from, rows, |words| look_up::<u16>(words, table), comparison),
                 }
             };
-            let unknown = if chunk.known { 0 } else { rows.div_ceil(WORD) };
-            for word in 0..unknown {
+            for word in 0..rows.div_ceil(WORD) {
                 let mut left = chunk.unknown[word];
                 while left != 0 {
                     let row = left.trailing_zeros();
@@ -781,6 +785,83 @@ mod tests {
                 .fold((0, 0), |(all, races), start| (all + start.iterations, races + start.races));
             assert_eq!(sums, (600, raced.len() as u64));
             assert!(tally.gaps == gaps);
+        }
+    }
+
+    /// Classifies random rows of two threads in tables of the sizes at which another way of counting begins. P0 has a pointer, P1 an integer. Counts
+    /// and last writers are those of a classification row by row.
+    #[test]
+    fn tables_of_every_width_are_counted_as_one_by_one() {
+        use std::fmt::Write as _;
+        for (targets, integers, table) in [(5, 4, 24), (4, 5, 25), (126, 2, 254), (16, 15, 255), (127, 2, 256)] {
+            let (mut parameters, mut init, mut stores) = ("int **p, int *v".to_owned(), String::new(), String::new());
+            for target in 0..targets {
+                write!(parameters, ", int *t{target}").unwrap();
+                write!(init, "int *q{target}=&t{target}; ").unwrap();
+            }
+            (0..integers).for_each(|value| write!(stores, "WRITE_ONCE(*v, {value}); ").unwrap());
+            let text = format!(
+                "C t\n{{ {init} }}\nP0({parameters}) {{ int *r0; {stores} r0 = READ_ONCE(*p); }}\n\
+                 P1(int *v) {{ int r1; r1 = READ_ONCE(*v); }}\nfilter (1:r1=0 \\/ 1:r1=1)\nexists (0:r0=0 /\\ 1:r1=1)"
+            );
+            let program = lower(&parse(&Source::new("t", text.as_str())).unwrap()).unwrap();
+            let layout = Layout::new(LayoutKind::Packed, &program, 64).unwrap();
+            let last_writers = LastWriters::new(&program, &layout, 2);
+            let ways = ways(&program, &layout, &last_writers);
+            assert_eq!(ways[0].table, table);
+            for rows in [1, 63, 65, 1025, 2112] {
+                rows_of_two_threads(&program, &layout, &ways, (rows, integers, table as u64));
+            }
+        }
+    }
+
+    /// Random rows of the test above, of which a tenth have values that have no code.
+    fn rows_of_two_threads(
+        program: &Program,
+        layout: &Layout,
+        ways: &[Classifier<'_>],
+        (rows, integers, seed): (usize, u32, u64),
+    ) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let (mut arena, mut pointers) = fresh(program, layout, rows);
+        let base = arena.as_mut_ptr().cast::<u8>();
+        let strange = |random: &mut fastrand::Rng| random.u8(..10) == 0;
+        for (row, pointer) in pointers.iter_mut().enumerate() {
+            let target = random.usize(..=layout.offsets.len());
+            let address = |offset: usize| base as u64 + (row * layout.stride + offset) as u64;
+            *pointer = match target.checked_sub(1) {
+                _ if strange(&mut random) => address(0) + 3,
+                None => 0,
+                Some(at) => address(layout.offsets[at]),
+            };
+        }
+        let value = |random: &mut fastrand::Rng| if strange(random) { 255 } else { random.u32(..integers) };
+        let mut values: Vec<u32> = (0..rows).map(|_| value(&mut random)).collect();
+        let records = [pointers.as_mut_ptr().cast::<u8>(), values.as_mut_ptr().cast::<u8>()];
+        let region = ways[0].last_writers.region(rows, 3);
+        let mut expected = crate::harness::OutcomeCounts::new();
+        let mut by_writers = vec![[0; 2]; 2 * ways[0].last_writers.kinds()];
+        for instance in 0..rows {
+            // SAFETY: the arena and the records hold all rows.
+            let row = unsafe { ways[0].row(Memory { arena: base, records: &records, parts: &[] }, instance) };
+            if program.passes(&row) {
+                let writers = &mut by_writers[region.kind(instance)];
+                writers[0] += 1;
+                writers[1] += u64::from(program.is_race(&row));
+                *expected.entry(row).or_default() += 1;
+            }
+        }
+        for classifier in ways {
+            let mut counter = classifier.counter(1);
+            for number in 0..2 {
+                let share = classifier.share(rows, number);
+                // SAFETY: as above.
+                unsafe { count(classifier, (base, &records), share, context(&region), &mut counter) };
+            }
+            let mut tally = Tally::new(&[Ticks(0)]);
+            classifier.add_to(&counter, &mut tally);
+            assert_eq!(tally.outcomes(), expected, "{} outcomes, {rows} rows", classifier.table);
+            assert_eq!(counter.open.by_last_writers, by_writers);
         }
     }
 

@@ -4,15 +4,16 @@
 //! A test can run a thousand million instances per second, so a quarter of a nanosecond per instance is slow.
 //! Types are as narrow as possible, so that a vector holds more rows.
 
-use super::masks::{Compare, WORD, bits};
-use super::{Classifier, Memory};
+use super::masks::{self, Compare, MOST, WORD, bits};
+use super::{Classifier, LastWriters, Memory};
 use crate::program::{Const, Type};
 
-/// Rows per chunk: at most [`MOST`](super::masks::MOST) words. Their intermediate data stays in the first-level cache.
+/// Rows per chunk. Their intermediate data stays in the first-level cache.
 pub(super) const CHUNK: usize = 1024;
+const _: () = assert!(CHUNK.is_multiple_of(WORD) && CHUNK / WORD <= MOST && LastWriters::ALIKE.is_multiple_of(WORD));
 /// Up to this many outcomes are counted by comparing each index with each outcome. More are counted with a
 /// table.
-const COMPARED: usize = 24;
+pub(super) const COMPARED: usize = 24;
 /// Code of a value that is not expected.
 const STRANGE: u8 = u8::MAX;
 
@@ -74,13 +75,13 @@ pub(super) struct Chunk {
     pub races: [u64; CHUNK / WORD],
     /// Rows that fail the filter.
     pub excluded: [u64; CHUNK / WORD],
-    /// Whether all values have codes, so that nobody needs to look at `unknown`.
-    pub known: bool,
     /// Rows with a value that has no code. They are not counted yet.
     pub unknown: [u64; CHUNK / WORD],
 }
 
 impl Chunk {
+    const NONE: Chunk = Chunk { races: [0; CHUNK / WORD], excluded: [0; CHUNK / WORD], unknown: [0; CHUNK / WORD] };
+
     /// A chunk of `rows` rows that are all unknown.
     pub fn unknown(rows: usize) -> Chunk {
         let unknown = std::array::from_fn(|word| match rows.saturating_sub(WORD * word) {
@@ -88,7 +89,7 @@ impl Chunk {
             here @ 1..WORD => (1 << here) - 1,
             WORD.. => u64::MAX,
         });
-        Chunk { races: [0; CHUNK / WORD], excluded: [0; CHUNK / WORD], known: false, unknown }
+        Chunk { unknown, ..Chunk::NONE }
     }
 }
 
@@ -101,14 +102,12 @@ pub(super) trait Index: Copy + PartialEq {
     fn index(self) -> usize;
     /// The sum. It is [`Index::UNKNOWN`] if one of the two is.
     fn plus(self, other: Self) -> Self;
-    /// One bit for each index, set if it is `wanted`.
-    fn equal(indices: &[Self; WORD], wanted: Self, way: impl Compare) -> u64;
-    /// How many of the indices are `wanted`.
-    fn count(indices: &[[Self; WORD]], wanted: Self, way: impl Compare) -> u32;
+    /// One bit for each index, set if it is one of the wanted ones.
+    fn find(indices: &[Self; WORD], wanted: &[usize], comparison: impl Compare) -> u64;
 }
 
 macro_rules! index {
-    ($type:ty, $equal:expr, $count:expr) => {
+    ($type:ty, $find:expr) => {
         impl Index for $type {
             const UNKNOWN: Self = <$type>::MAX;
             const ZERO: Self = 0;
@@ -130,22 +129,14 @@ macro_rules! index {
                 self.saturating_add(other)
             }
             #[inline(always)]
-            fn equal(indices: &[$type; WORD], wanted: $type, way: impl Compare) -> u64 {
-                $equal(way, indices, wanted)
-            }
-            #[inline(always)]
-            fn count(indices: &[[$type; WORD]], wanted: $type, way: impl Compare) -> u32 {
-                $count(way, indices, wanted)
+            fn find(indices: &[$type; WORD], wanted: &[usize], comparison: impl Compare) -> u64 {
+                $find(comparison, indices, wanted)
             }
         }
     };
 }
-index!(u8, Compare::equal, Compare::count);
-index!(
-    u16,
-    |_, indices: &[u16; WORD], wanted| bits(&indices.map(|index| u8::from(index == wanted))),
-    |_, indices: &[[u16; WORD]], wanted| indices.iter().flatten().map(|&index| u32::from(index == wanted)).sum()
-);
+index!(u8, Compare::find);
+index!(u16, |_, indices, wanted: &[usize]| masks::find(indices, wanted.iter().map(|&wanted| u16::new(wanted))));
 
 impl Classifier<'_> {
     /// Writes a thread's part of the index of the first `count` rows: what its own registers add to it.
@@ -167,7 +158,8 @@ impl Classifier<'_> {
         }
     }
 
-    /// Counts `rows` rows from instance `from` on, in the table of one skew. The parts of the threads are in `memory`.
+    /// Counts `rows` rows from instance `from` on. The parts of the threads are in `memory`. `count` adds the indices to a table and returns
+    /// how many it has added; it leaves out those that are [`Index::UNKNOWN`].
     ///
     /// # Safety
     /// As [`Classifier::count`].
@@ -177,34 +169,23 @@ impl Classifier<'_> {
         memory: Memory<'_>,
         from: usize,
         rows: usize,
-        table: &mut [u64],
-        way: impl Compare,
+        count: impl FnOnce(&[[I; WORD]]) -> usize,
+        comparison: impl Compare,
     ) -> Chunk {
         let mut indices = [I::ZERO; CHUNK];
         // SAFETY: guaranteed by the caller.
         unsafe { self.sum(memory, from, &mut indices[..rows]) };
         indices[rows..].fill(I::UNKNOWN);
-        let counted = if table.len() <= COMPARED {
-            compare(&indices, table, way)
-        } else {
-            let mut counted = 0;
-            for &index in &indices[..rows] {
-                if let Some(count) = table.get_mut(index.index()) {
-                    *count += 1;
-                    counted += 1;
-                }
-            }
-            counted
-        };
-        let mut chunk = Chunk { known: counted == rows, ..Chunk::unknown(rows) };
-        if !chunk.known {
-            // The rows behind the last one are marked as unknown too.
-            let marks = marked(&indices, &[I::UNKNOWN.index()], &[], way);
-            chunk.unknown.iter_mut().zip(marks).for_each(|(unknown, marks)| *unknown &= marks);
+        let words = &indices.as_chunks().0[..rows.div_ceil(WORD)];
+        let mut chunk = Chunk::NONE;
+        if count(words) < rows {
+            let found = found(words, &[I::UNKNOWN.index()], &[], comparison);
+            // The rows behind the last one look unknown too.
+            chunk.unknown = std::array::from_fn(|word| found[word] & Chunk::unknown(rows).unknown[word]);
         }
-        chunk.races = marked(&indices, &self.races, &self.is_race, way);
+        chunk.races = found(words, &self.races, &self.is_race, comparison);
         if !self.excluded.is_empty() {
-            chunk.excluded = marked(&indices, &self.excluded, &self.is_excluded, way);
+            chunk.excluded = found(words, &self.excluded, &self.is_excluded, comparison);
         }
         chunk
     }
@@ -226,7 +207,7 @@ impl Classifier<'_> {
         }
     }
 
-    /// Adds to the index of each row what the columns of one thread add to it, or with `None` those of the variables.
+    /// Adds to the index of each row what the columns of one thread add to it; with `None`, what those of the variables add.
     ///
     /// # Safety
     /// As [`Classifier::encode`] or [`Classifier::count`].
@@ -244,27 +225,27 @@ impl Classifier<'_> {
             // Loops with a constant stride are vectorized, so the common strides are written out.
             macro_rules! each {
                 ($type:ty, $stride:expr, $code:expr) => {
-                    step(column, indices, |row| {
+                    add_column(column, indices, |row| {
                         // SAFETY: see above.
-                        $code(row, unsafe { at.add(row * $stride).cast::<$type>().read() })
+                        $code(unsafe { at.add(row * $stride).cast::<$type>().read() })
                     })
                 };
             }
-            let narrow = |_: usize, value: u32| value.min(STRANGE.into()) as u8;
+            let narrow = |value: u32| value.min(STRANGE.into()) as u8;
             match (place.ty, place.ty.bytes(), place.stride) {
                 (Type::Pointer, ..) => {
                     let mut codes = [STRANGE; CHUNK];
                     // SAFETY: guaranteed by the caller.
                     unsafe { self.pointers(column, memory, from, &mut codes[..indices.len()]) };
-                    step(column, indices, |row| codes[row]);
+                    add_column(column, indices, |row| codes[row]);
                 }
-                (_, 1, stride) => each!(u8, stride, |_, value| value),
-                (_, 2, stride) => each!(u16, stride, |row, value: u16| narrow(row, value.into())),
+                (_, 1, stride) => each!(u8, stride, |value| value),
+                (_, 2, stride) => each!(u16, stride, |value: u16| narrow(value.into())),
                 (_, 4, 4) => each!(u32, 4, narrow),
                 (_, 4, 8) => each!(u32, 8, narrow),
                 (_, 4, 16) => each!(u32, 16, narrow),
                 (_, 4, stride) => each!(u32, stride, narrow),
-                (_, _, stride) => each!(u64, stride, |_, value: u64| value.min(STRANGE.into()) as u8),
+                (_, _, stride) => each!(u64, stride, |value: u64| value.min(STRANGE.into()) as u8),
             }
         }
     }
@@ -272,7 +253,7 @@ impl Classifier<'_> {
     /// Writes the codes of a column of pointers in the rows from instance `first` on.
     ///
     /// # Safety
-    /// As [`Classifier::count`].
+    /// As [`Classifier::encode`] or [`Classifier::count`].
     #[inline(always)]
     #[allow(clippy::cast_possible_truncation, reason = "offsets in an instance fit, and others become u32::MAX")]
     unsafe fn pointers(&self, column: &Coding, memory: Memory<'_>, first: usize, codes: &mut [u8]) {
@@ -316,9 +297,9 @@ impl Classifier<'_> {
     }
 }
 
-/// Adds a column's part to the index of each row. The codes and parts of a block of rows stay in registers.
+/// Adds to the index of each row what its value in a column adds. The codes of a block of rows stay in registers.
 #[inline(always)]
-fn step<I: Index>(column: &Coding, indices: &mut [I], code: impl Fn(usize) -> u8) {
+fn add_column<I: Index>(column: &Coding, indices: &mut [I], code: impl Fn(usize) -> u8) {
     const BLOCK: usize = 32;
     let (blocks, rest) = indices.as_chunks_mut::<BLOCK>();
     let whole = BLOCK * blocks.len();
@@ -329,9 +310,8 @@ fn step<I: Index>(column: &Coding, indices: &mut [I], code: impl Fn(usize) -> u8
         }
         let mut steps = [I::UNKNOWN; BLOCK];
         for &(wanted, step) in &column.steps {
-            let step = I::new(step);
             for row in 0..BLOCK {
-                steps[row] = if codes[row] == wanted { step } else { steps[row] };
+                steps[row] = if codes[row] == wanted { I::new(step) } else { steps[row] };
             }
         }
         for row in 0..BLOCK {
@@ -340,41 +320,53 @@ fn step<I: Index>(column: &Coding, indices: &mut [I], code: impl Fn(usize) -> u8
     }
     for (row, index) in (whole..).zip(rest) {
         let code = code(row);
-        let step = column.steps.iter().find(|(wanted, _)| *wanted == code);
-        *index = index.plus(step.map_or(I::UNKNOWN, |&(_, step)| I::new(step)));
+        let found = column.steps.iter().find(|(wanted, _)| *wanted == code);
+        *index = index.plus(found.map_or(I::UNKNOWN, |&(_, step)| I::new(step)));
     }
 }
 
 /// One bit per row, set if its index is one of the wanted ones. These are given both as a list and as flags by
 /// index.
 #[inline(always)]
-fn marked<I: Index>(indices: &[I; CHUNK], list: &[usize], by_index: &[bool], way: impl Compare) -> [u64; CHUNK / WORD] {
-    let mut words = [0; CHUNK / WORD];
-    let (chunks, _) = indices.as_chunks::<WORD>();
-    if list.len() <= COMPARED {
-        for &wanted in list {
-            for (word, indices) in words.iter_mut().zip(chunks) {
-                *word |= I::equal(indices, I::new(wanted), way);
-            }
-        }
-    } else {
-        for (word, indices) in words.iter_mut().zip(chunks) {
-            *word = bits(&indices.map(|index| by_index.get(index.index()).copied().unwrap_or(false).into()));
-        }
+fn found<I: Index>(
+    words: &[[I; WORD]],
+    list: &[usize],
+    by_index: &[bool],
+    comparison: impl Compare,
+) -> [u64; CHUNK / WORD] {
+    let mut found = [0; CHUNK / WORD];
+    for (found, indices) in found.iter_mut().zip(words) {
+        *found = if list.len() <= COMPARED {
+            I::find(indices, list, comparison)
+        } else {
+            bits(&indices.map(|index| by_index.get(index.index()).copied().unwrap_or(false).into()))
+        };
     }
-    words
+    found
 }
 
 /// Counts how often each outcome's index occurs, by comparing every index with every outcome. Returns how many
 /// indices were the index of an outcome.
 #[inline(always)]
-fn compare<I: Index>(indices: &[I; CHUNK], table: &mut [u64], way: impl Compare) -> usize {
-    let (words, _) = indices.as_chunks::<WORD>();
+pub(super) fn compare(words: &[[u8; WORD]], table: &mut [u64], comparison: impl Compare) -> usize {
     let mut counted = 0;
     for (outcome, count) in table.iter_mut().enumerate() {
-        let here = I::count(words, I::new(outcome), way);
+        let here = comparison.count(words, u8::new(outcome));
         *count += u64::from(here);
         counted += here as usize;
+    }
+    counted
+}
+
+/// The same for many outcomes, by looking up each index.
+#[inline(always)]
+pub(super) fn look_up<I: Index>(words: &[[I; WORD]], table: &mut [u64]) -> usize {
+    let mut counted = 0;
+    for index in words.iter().flatten() {
+        if let Some(count) = table.get_mut(index.index()) {
+            *count += 1;
+            counted += 1;
+        }
     }
     counted
 }
