@@ -191,10 +191,37 @@ fn comparing_says_how_many_times_the_first_the_other_is() {
     let csv = |a: &std::path::Path, b: &std::path::Path, code: i32| {
         let mut command = wakerace();
         let output = command.arg("compare").arg(a).arg(b).args(["--csv", "--fail-on-difference"]).assert().code(code);
-        String::from_utf8(output.get_output().stdout.clone()).unwrap()
+        let output = output.get_output();
+        assert!(!output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout.clone()).unwrap()
     };
     assert!(csv(&rare, &often, 1).contains(",false,true,false,false,,false\n"));
     assert!(csv(&once, &far, 2).contains(",true,unknown,false,false,,false\n"));
+    // Rates at different distances are not compared, so no difference could be found.
+    let at = |ns: f64, mut record: Record| {
+        let result = sb(&mut record);
+        let stratum = serde_json::json!({
+            "ns": ns, "low_ns": ns, "high_ns": ns, "looks": 9, "elapsed_s": 1.0, "in_batches_s": 1.0,
+            "iterations": result.iterations, "races": result.races, "repeats": result.repeats,
+            "rate": result.rate, "interval": result.interval
+        });
+        let strata = vec![serde_json::from_value(stratum).unwrap()];
+        result.distances = Some(record::DistancesRecord { looks: 9, strata, ..Default::default() });
+        write(&format!("at-{ns}.json"), &record)
+    };
+    let (near, far) = (at(28.0, repeated(100_000)), at(180.0, repeated(400_000)));
+    let csv = csv(&near, &far, 2);
+    let lines: Vec<&str> = csv.lines().filter(|line| line.starts_with("SB,")).collect();
+    assert!(
+        matches!(&lines[..], [near, far] if near.ends_with(",,,,,,false,false,2.8e1,false")
+        && far.ends_with(",,,,,,false,false,1.8e2,false")),
+        "{csv}"
+    );
+    let also_near = at(29.0, repeated(100_000));
+    let mut command = wakerace();
+    let output = command.arg("compare").args([&near, &also_near, &far]).arg("--fail-on-difference").assert().code(0);
+    let errors = String::from_utf8(output.get_output().stderr.clone()).unwrap();
+    assert!(errors.contains("5 of 6 comparisons cannot show"), "{errors}");
 }
 
 /// The search of each run may choose other settings. Repeats have those of the first one, so their spread has no part of that.

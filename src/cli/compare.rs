@@ -139,6 +139,7 @@ fn many(args: &CompareArgs, names: &[String], records: &[Record]) -> Result<(Str
     };
     let mut found = Found::default();
     matrix.compared().for_each(|(ratio, code)| found.add(ratio, code));
+    found.unable += matrix.alone();
     Ok((text, found))
 }
 

@@ -310,14 +310,14 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
     let letter = letter(other);
     let one = |ns: f64, name: &str| format!("{name} at {}", distance(ns));
     // Distances that were not measured say nothing.
-    if [result, theirs].iter().any(|result| all_strata(result).is_empty()) {
+    if ![result, theirs].into_iter().all(is_measured) {
         return vec![whole];
     }
     if ours.is_empty() && others.is_empty() {
         let note = Some("counted at no distance".to_owned());
         return vec![Comparison { ratio: None, note, ..whole }];
     }
-    if let ([a], [b], true) = (&ours[..], &others[..], at_one_distance(result) && at_one_distance(theirs)) {
+    if let ([a], [b], true) = (&ours[..], &others[..], is_at_one_distance(result) && is_at_one_distance(theirs)) {
         let whole = match pairs.len() {
             1 => {
                 let at = (a.ns * b.ns).sqrt();
@@ -365,19 +365,13 @@ fn compared(first: (&Record, &ScenarioResult), second: (&Record, &ScenarioResult
 }
 
 /// The shortest time without a neighbour that is compared, in seconds: several looks.
-const LONG_ENOUGH_S: f64 = 0.2;
+pub(super) const LONG_ENOUGH_S: f64 = 0.2;
 
 /// Whether the cores of a result had a neighbour for a while at one of its distances. If a side of a sum did not look for any, the rest of its
 /// counts may have had none.
 pub(super) fn had_neighbours(result: &ScenarioResult, stratum: &StratumRecord) -> bool {
     let looked = result.distances.as_ref().is_some_and(|distances| distances.neighbours.is_some());
     looked && stratum.share_without_neighbour().is_some_and(|share| share < 1.0 - SOME_NEIGHBOURS)
-}
-
-/// What was counted at a distance without a neighbour, if there is enough of it for a comparison.
-pub(super) fn enough_without_neighbour(stratum: &StratumRecord) -> Option<&WithoutNeighbourRecord> {
-    let part = stratum.without_neighbour.as_ref()?;
-    (part.iterations > 0 && part.in_batches_s >= LONG_ENOUGH_S).then_some(part)
 }
 
 /// Compares what two strata counted without a neighbour, if there were neighbours in one of the results, and both were without one for a while.
@@ -387,7 +381,9 @@ fn without_neighbour(
     ns: f64,
     all: &Comparison,
 ) -> Option<Comparison> {
-    let (a, b) = enough_without_neighbour(ours).zip(enough_without_neighbour(theirs))?;
+    let enough = |part: &&WithoutNeighbourRecord| part.iterations > 0 && part.in_batches_s >= LONG_ENOUGH_S;
+    let [a, b] = [ours, theirs].map(|stratum| stratum.without_neighbour.as_ref().filter(enough));
+    let (a, b) = a.zip(b)?;
     let had = had_neighbours(result, ours) || had_neighbours(other, theirs);
     had.then(|| Comparison {
         rates: [a, b].map(|part| rate_with_interval(part.rate, part.interval)),
@@ -399,9 +395,12 @@ fn without_neighbour(
 
 /// Why rates are not compared, if the CPUs of some records were at other distances; empty if all were at the same.
 pub fn distance_note(records: &[Record], comparisons: &[Comparison]) -> String {
-    if comparisons.iter().all(|comparison| comparison.note.is_none()) {
-        return String::new();
-    }
+    let compared = comparisons.iter().all(|comparison| comparison.note.is_none());
+    if compared { String::new() } else { not_compared(records) }
+}
+
+/// Why rates at different distances are not compared, and what can be done.
+pub(super) fn not_compared(records: &[Record]) -> String {
     let mut hypervisors: Vec<&str> = records.iter().filter_map(|record| record.host.virtualised.as_deref()).collect();
     hypervisors.sort_unstable();
     hypervisors.dedup();
@@ -425,8 +424,13 @@ fn all_strata(result: &ScenarioResult) -> &[StratumRecord] {
     result.distances.as_ref().map_or(&[], |distances| &distances.strata)
 }
 
+/// Whether a result says at which distances its CPUs were.
+pub(super) fn is_measured(result: &ScenarioResult) -> bool {
+    !all_strata(result).is_empty()
+}
+
 /// Whether nearly all counts of a result are at one distance.
-fn at_one_distance(result: &ScenarioResult) -> bool {
+pub(super) fn is_at_one_distance(result: &ScenarioResult) -> bool {
     all_strata(result).len() == 1 && at_no_distance(result).is_none()
 }
 

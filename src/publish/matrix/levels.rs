@@ -1,8 +1,8 @@
-//! What is compared with what: the results of a test as a whole, or their parts at each distance.
+//! Splits the results of a test into what can be compared: the parts at each distance between the CPUs, or whole results.
 
-use crate::publish::compare::{enough_without_neighbour, had_neighbours, strata};
+use crate::publish::compare::{LONG_ENOUGH_S, had_neighbours, is_at_one_distance, is_measured, strata};
 use crate::publish::distances::{distance, distance_without_neighbour, several};
-use crate::record::{CountRecord, ScenarioResult, StratumRecord, WithoutNeighbourRecord};
+use crate::record::{CountRecord, ScenarioResult, StratumRecord};
 use crate::stats::apart;
 
 /// A result, or a part of it.
@@ -11,39 +11,68 @@ pub(super) struct Part<'a> {
     /// The number of its record.
     pub record: usize,
     pub result: &'a ScenarioResult,
-    /// Its distance, if it is what the result counted at one.
+    /// Its distance, if it is compared at one.
     pub stratum: Option<&'a StratumRecord>,
-    /// What of that was counted without a neighbour, if it is only that.
-    without_neighbour: Option<&'a WithoutNeighbourRecord>,
+    counts: Counts,
 }
 
-impl Part<'_> {
+/// What a part counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Counts {
+    All,
+    AtDistance,
+    WithoutNeighbour,
+}
+
+impl<'a> Part<'a> {
+    fn whole(&(record, result): &(usize, &'a ScenarioResult)) -> Part<'a> {
+        Part { record, result, stratum: None, counts: Counts::All }
+    }
+
+    /// The same part, but only what it counted without a neighbour; `None` if it did not look for any.
+    fn without_neighbour(self) -> Option<Part<'a>> {
+        self.stratum?.without_neighbour.as_ref()?;
+        Some(Part { counts: Counts::WithoutNeighbour, ..self })
+    }
+
+    /// The time that it counted without a neighbour, in seconds.
+    fn quiet_s(&self) -> f64 {
+        self.stratum.and_then(|stratum| stratum.without_neighbour.as_ref()).map_or(0.0, |part| part.in_batches_s)
+    }
+
     /// The counts of each run.
     pub fn repeats(&self) -> Vec<CountRecord> {
-        match (self.stratum, self.without_neighbour) {
-            (None, _) => self.result.as_repeats(),
-            (Some(stratum), None) => stratum.as_repeats(),
-            (Some(_), Some(part)) => part.as_repeats(),
+        match (self.counts, self.stratum) {
+            (Counts::AtDistance, Some(stratum)) => stratum.as_repeats(),
+            (Counts::WithoutNeighbour, Some(stratum)) => {
+                stratum.without_neighbour.as_ref().map_or(Vec::new(), |part| part.as_repeats())
+            }
+            _ => self.result.as_repeats(),
         }
     }
 
     /// The number of runs.
     pub fn runs(&self) -> usize {
-        if self.stratum.is_none() { self.result.runs() } else { self.repeats().len().min(self.result.runs()) }
+        match self.counts {
+            Counts::All => self.result.runs(),
+            _ => self.repeats().len().min(self.result.runs()),
+        }
     }
 
     /// The races, and the design effect of their rate.
     pub fn races(&self) -> (u64, f64) {
-        match (self.stratum, self.without_neighbour) {
-            (None, _) => (self.result.races, self.result.effect()),
-            (Some(stratum), None) => (stratum.races, stratum.effect()),
-            (Some(_), Some(part)) => (part.races, part.effect()),
+        match (self.counts, self.stratum) {
+            (Counts::AtDistance, Some(stratum)) => (stratum.races, stratum.effect()),
+            (Counts::WithoutNeighbour, Some(stratum)) => {
+                stratum.without_neighbour.as_ref().map_or((0, 1.0), |part| (part.races, part.effect()))
+            }
+            _ => (self.result.races, self.result.effect()),
         }
     }
 
-    /// Whether its rate is that of a mixture of distances. No race is none at any distance.
+    /// Whether its rate is that of a mixture of distances.
     pub fn is_mixed(&self) -> bool {
-        self.stratum.is_none() && self.result.races > 0 && !several(self.result).is_empty()
+        self.stratum.is_none() && !several(self.result).is_empty()
     }
 }
 
@@ -65,59 +94,87 @@ impl At {
 
 /// Results, or parts of results, that are compared with each other.
 pub(super) struct Level<'a> {
-    /// The distance, if they are parts at one.
+    /// The distance, if they are compared at one.
     pub at: Option<At>,
     pub parts: Vec<Part<'a>>,
 }
 
-/// The results of a test on one placement class, each with the number of its record, in parts that can be compared. If the CPUs of
-/// one of them that raced were at several distances, and the distances of all were measured, these are the parts at each distance, nearest
-/// first. Otherwise they are the whole results. `side` says whose line a record belongs to.
+/// The results of a test on one placement class, each with the number of its record, in parts that can be compared: those at each distance,
+/// nearest first. Whole results are compared if none has a race, and if some do not say at which distance they were. `side` says whose
+/// line a record belongs to.
 pub(super) fn levels<'a>(
     found: &[(usize, &'a ScenarioResult)],
     side: impl Fn(usize) -> Option<usize>,
 ) -> Vec<Level<'a>> {
-    let whole = |&(record, result): &(usize, &'a ScenarioResult)| Part {
-        record,
-        result,
-        stratum: None,
-        without_neighbour: None,
-    };
-    let parts: Vec<Part<'a>> = found.iter().map(whole).collect();
-    if !parts.iter().any(Part::is_mixed) || found.iter().any(|(_, result)| strata(result).is_empty()) {
-        return vec![Level { at: None, parts }];
+    let side = |part: &Part<'_>| side(part.record);
+    let whole = || Level { at: None, parts: found.iter().map(Part::whole).collect() };
+    if found.iter().all(|(_, result)| result.races == 0) {
+        return vec![whole()];
     }
-    let at_each = |part: &Part<'a>| {
-        let strata = strata(part.result).into_iter();
-        strata.map(|stratum| (stratum, Part { stratum: Some(stratum), ..*part })).collect::<Vec<_>>()
-    };
-    let mut all: Vec<(&StratumRecord, Part<'a>)> = parts.iter().flat_map(at_each).collect();
-    all.sort_by(|(a, _), (b, _)| a.ns.total_cmp(&b.ns));
-    // The distances of one result are further apart than those of a group.
-    let mut groups: Vec<Vec<(&StratumRecord, Part<'a>)>> = Vec::new();
-    for next in all {
-        match groups.last_mut() {
-            Some(group) if !apart(group[0].0.ns, next.0.ns) => group.push(next),
-            _ => groups.push(vec![next]),
-        }
+    let groups = at_one_distance(found.iter().flat_map(parts_at).collect());
+    let at_each: Vec<Level<'a>> = groups.iter().flat_map(|group| of_group(group, side)).collect();
+    let compares = |level: &&Level<'_>| level.parts.iter().any(|part| side(part) != side(&level.parts[0]));
+    if found.iter().all(|(_, result)| is_measured(result)) && !at_each.is_empty() {
+        return at_each;
     }
-    groups.iter().map(|group| level(group, &side)).collect()
+    let compared = at_each.iter().filter(compares).count() > 0;
+    std::iter::once(whole()).chain(if compared { at_each } else { Vec::new() }).collect()
 }
 
-/// The parts at one distance. If they are of several sides, there were neighbours for a while, and each side has enough that was counted
-/// without one, only that is compared.
-fn level<'a>(group: &[(&'a StratumRecord, Part<'a>)], side: impl Fn(usize) -> Option<usize>) -> Level<'a> {
-    let ns = (group.iter().map(|(stratum, _)| stratum.ns.ln()).sum::<f64>() / group.len() as f64).exp();
-    let had = group.iter().any(|(stratum, part)| had_neighbours(part.result, stratum));
-    let quiet: Vec<Part<'a>> = (group.iter())
-        .filter_map(|(stratum, part)| {
-            Some(Part { without_neighbour: Some(enough_without_neighbour(stratum)?), ..*part })
-        })
-        .collect();
-    let several = group.iter().any(|(_, part)| side(part.record) != side(group[0].1.record));
-    let has_quiet = |(_, part): &(_, Part<'_>)| quiet.iter().any(|other| side(other.record) == side(part.record));
-    if several && had && group.iter().all(has_quiet) {
-        return Level { at: Some(At { ns, without_neighbour: true }), parts: quiet };
+/// The parts of a result at each of its distances.
+fn parts_at<'a>(found: &(usize, &'a ScenarioResult)) -> Vec<Part<'a>> {
+    let counts = if is_at_one_distance(found.1) { Counts::All } else { Counts::AtDistance };
+    let part = |stratum| Part { stratum: Some(stratum), counts, ..Part::whole(found) };
+    strata(found.1).into_iter().map(part).collect()
+}
+
+/// The distance of a part, in nanoseconds.
+fn ns(part: &Part<'_>) -> f64 {
+    part.stratum.map_or(0.0, |stratum| stratum.ns)
+}
+
+/// Groups of parts at one distance, nearest first: the closest ones are joined first, and a group has at most one part of each result, as in
+/// [`crate::stats::matched`].
+fn at_one_distance(mut parts: Vec<Part<'_>>) -> Vec<Vec<Part<'_>>> {
+    parts.sort_by(|a, b| ns(a).total_cmp(&ns(b)));
+    let mut groups: Vec<Vec<Part<'_>>> = parts.into_iter().map(|part| vec![part]).collect();
+    let join = |a: &[Part<'_>], b: &[Part<'_>]| {
+        let both = a.iter().any(|a| b.iter().any(|b| std::ptr::eq(a.result, b.result)));
+        (!both && !apart(ns(&a[0]), ns(&b[b.len() - 1]))).then(|| mean(b) / mean(a))
+    };
+    loop {
+        let pairs = groups.windows(2).enumerate();
+        let possible = pairs.filter_map(|(at, pair)| Some((at, join(&pair[0], &pair[1])?)));
+        let Some((at, _)) = possible.min_by(|a, b| a.1.total_cmp(&b.1)) else { return groups };
+        let next = groups.remove(at + 1);
+        groups[at].extend(next);
     }
-    Level { at: Some(At { ns, without_neighbour: false }), parts: group.iter().map(|(_, part)| *part).collect() }
+}
+
+/// The mean distance of a group, in nanoseconds.
+fn mean(group: &[Part<'_>]) -> f64 {
+    (group.iter().map(|part| ns(part).ln()).sum::<f64>() / group.len() as f64).exp()
+}
+
+/// What is compared at one distance. If there were neighbours for a while, and several sides have enough time without one, only that is
+/// compared. If other sides do not have enough, everything is compared too.
+fn of_group<'a>(group: &[Part<'a>], side: impl Fn(&Part<'_>) -> Option<usize>) -> Vec<Level<'a>> {
+    let has_quiet = |part: &Part<'a>| {
+        let own = group.iter().filter(|other| side(other) == side(part));
+        own.clone().all(|part| part.without_neighbour().is_some())
+            && own.map(Part::quiet_s).sum::<f64>() >= LONG_ENOUGH_S
+    };
+    let (quiet, rest): (Vec<Part<'a>>, Vec<Part<'a>>) = group.iter().partition(|part| has_quiet(part));
+    let had = group.iter().any(|part| part.stratum.is_some_and(|stratum| had_neighbours(part.result, stratum)));
+    let several = quiet.iter().any(|part| side(part) != side(&quiet[0]));
+    let level = |parts: Vec<Part<'a>>, without_neighbour| Level {
+        // A tenth of a nanosecond is more than a distance is known to.
+        at: Some(At { ns: (10.0 * mean(group)).round() / 10.0, without_neighbour }),
+        parts,
+    };
+    if !had || !several {
+        return vec![level(group.to_vec(), false)];
+    }
+    let quiet = level(quiet.into_iter().filter_map(Part::without_neighbour).collect(), true);
+    if rest.is_empty() { vec![quiet] } else { vec![level(group.to_vec(), false), quiet] }
 }

@@ -5,7 +5,7 @@ mod levels;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::compare::{Code, Rate, Ratio, Verdict, footnote, framed, ratio, times};
+use super::compare::{Code, Rate, Ratio, Verdict, footnote, framed, not_compared, ratio, times};
 use super::cpus::{by_cpu, columns, cpu, letter, told_apart};
 use super::fit::Cells;
 use super::markdown::{row, sentences};
@@ -48,8 +48,8 @@ struct Entry {
     rate: Rate,
     /// Whether the CPUs of one of the runs moved: then the rate is that of a mixture of distances.
     mixed: bool,
-    /// Whether this is the first line at its distance, and others are divided by it.
-    is_base: bool,
+    /// Whether no other line is at its distance.
+    is_alone: bool,
     /// The rate divided by that of the first line at its distance; `None` on that line, and if neither has a race.
     ratio: Option<Ratio>,
     /// How the machine code differs from that of the first line. Other architectures always have other code; it counts as the
@@ -81,6 +81,8 @@ pub struct Matrix {
     left_out: String,
     /// The testing power of the sides in words.
     power: String,
+    /// Why lines are compared with nothing; empty if none is.
+    not_compared: String,
 }
 
 /// If more records have results that are left out, their number stands for the rest.
@@ -108,13 +110,17 @@ impl Matrix {
         let groups: Vec<Group> = found.iter().map(|(key, found)| group(key, found, &sides, records)).collect();
         let alone = found.iter().zip(&groups).filter(|(_, group)| !group.compares());
         let left_out = left_out(alone.flat_map(|((_, found), _)| found), &groups, names);
-        let groups = groups.into_iter().filter(Group::compares).collect();
+        let groups: Vec<Group> = groups.into_iter().filter(Group::compares).collect();
         let power = power::of_sides(
             sides
                 .iter()
                 .map(|side| (side.letter.clone(), side.records.iter().map(|&number| &records[number]).collect())),
         );
-        Matrix { groups, left_out, power, sides }
+        let mut matrix = Matrix { groups, left_out, power, sides, not_compared: String::new() };
+        if matrix.alone() > 0 {
+            matrix.not_compared = not_compared(records);
+        }
+        matrix
     }
 
     /// The results that are not compared, in words; empty if there are none.
@@ -130,6 +136,11 @@ impl Matrix {
     /// The ratios of all lines with a ratio, each with how the machine code differs.
     pub fn compared(&self) -> impl Iterator<Item = (Ratio, &Code)> {
         self.groups.iter().flat_map(|group| &group.entries).filter_map(|entry| Some((entry.ratio?, &entry.code)))
+    }
+
+    /// The number of lines that are compared with nothing, because no other line of the test is at their distance.
+    pub fn alone(&self) -> usize {
+        self.groups.iter().flat_map(|group| &group.entries).filter(|entry| entry.is_alone).count()
     }
 
     /// The ratios of all lines.
@@ -204,8 +215,10 @@ impl Matrix {
             for (number, entry) in group.entries.iter().enumerate() {
                 let once = |text: &String| if number == 0 { text.clone() } else { String::new() };
                 let side = &self.sides[entry.side];
+                let is_first = number == 0 || group.entries[number - 1].at != entry.at;
                 let (ratio, differs) = match entry.ratio {
-                    None => (if entry.is_base { "1" } else { "-" }.to_owned(), "-".to_owned()),
+                    None if entry.is_alone => ("-".to_owned(), ALONE.to_owned()),
+                    None => (if is_first { "1" } else { "-" }.to_owned(), "-".to_owned()),
                     Some(ratio) => (
                         format!("{} [{}, {}]", times(ratio.value), times(ratio.low), times(ratio.high)),
                         ratio.in_words(&entry.code).to_owned(),
@@ -236,8 +249,12 @@ impl Matrix {
     fn notes(&self) -> String {
         let all: Vec<Ratio> = self.ratios().collect();
         let entries = || self.groups.iter().flat_map(|group| &group.entries);
-        let at_distance = if entries().any(|entry| entry.at.is_some()) { " at its distance" } else { "" };
-        let mut text = format!("\nA ratio is the rate divided by that of the first line of its test{at_distance}.\n");
+        let mut text = match entries().any(|entry| entry.at.is_some()) {
+            true => {
+                "\nA ratio is the rate divided by that of the first line of its test at the same distance.\n".to_owned()
+            }
+            false => "\nA ratio is the rate divided by that of the first line of its test.\n".to_owned(),
+        };
         if all.len() >= MANY {
             text.push_str(&format!(
                 "Of {} comparisons of equal rates, about {} would differ by chance.\n",
@@ -247,11 +264,10 @@ impl Matrix {
         }
         if entries().any(|entry| entry.mixed) {
             text.push_str(
-                "* The CPUs were at several distances, so this rate says how long they were at each. Other records of the test do not say \
-                 at which distances theirs were.\n",
+                "* The CPUs were at several distances, so this rate depends on how long they were at each.\n",
             );
         }
-        text + &self.left_out + &footnote(&all) + &self.power
+        text + &self.not_compared + &self.left_out + &footnote(&all) + &self.power
     }
 }
 
@@ -277,6 +293,9 @@ const COLUMNS: [&str; 19] = [
     "distance_ns",
     "without_neighbour",
 ];
+
+/// The verdict of a line that is compared with nothing.
+const ALONE: &str = "no other line there";
 
 /// The verdict as a value of the CSV.
 fn differs(verdict: Verdict) -> &'static str {
@@ -437,14 +456,15 @@ fn lines_of(level: &Level<'_>, sides: &[Side], records: &[Record]) -> Vec<Entry>
             at: level.at,
             runs,
             rate,
-            mixed: of_side.iter().any(Part::is_mixed),
-            is_base: false,
+            mixed: rate.seen > 0 && of_side.iter().any(Part::is_mixed),
+            is_alone: false,
             ratio: entries.first().and_then(|first: &Entry| ratio(first.rate, rate)),
             code,
         });
     }
-    let others = entries.len() > 1;
-    entries.first_mut().into_iter().for_each(|first| first.is_base = others);
+    if let [only] = &mut entries[..] {
+        only.is_alone = true;
+    }
     entries
 }
 
@@ -541,7 +561,7 @@ mod tests {
         let (text, csv) = (found.text(None), found.csv().unwrap());
         let marked: Vec<&str> = text.lines().filter(|line| line.contains("] *")).collect();
         assert!(marked.len() == 1 && marked[0].contains("B Two"), "{text}");
-        assert!(text.contains("* The CPUs were at several distances, so this rate says how long"), "{text}");
+        assert!(text.contains("* The CPUs were at several distances, so this rate depends on how long"), "{text}");
         let mixed: Vec<&str> = csv.lines().map(|line| line.rsplit(',').nth(2).unwrap()).collect();
         assert_eq!(mixed, ["several_distances", "false", "true"]);
     }
@@ -568,12 +588,13 @@ mod tests {
         record
     }
 
-    /// Distance, line, runs, races, whether it is the base, and the ratio of each line.
-    fn told(found: &Matrix) -> Vec<(String, usize, usize, u64, bool, Option<f64>)> {
+    /// Distance, line, runs, races, and the ratio of each line.
+    fn told(found: &Matrix) -> Vec<(String, usize, usize, u64, Option<f64>)> {
         let [group] = &found.groups[..] else { panic!("{found:?}") };
         let told = |entry: &Entry| {
             let at = entry.at.map_or(String::new(), At::words);
-            (at, entry.side, entry.runs, entry.rate.seen, entry.is_base, entry.ratio.map(|ratio| ratio.value))
+            let ratio = entry.ratio.map(|ratio| (1000.0 * ratio.value).round() / 1000.0);
+            (at, entry.side, entry.runs, entry.rate.seen, ratio)
         };
         group.entries.iter().map(told).collect()
     }
@@ -587,61 +608,119 @@ mod tests {
         assert_eq!(
             told(&found),
             [
-                // At 28 ns a record has too little without a neighbour.
-                ("29 ns".to_owned(), 0, 1, 50_000, true, None),
-                ("29 ns".to_owned(), 1, 1, 100_000, false, Some(2.0)),
-                ("188 ns without a neighbour".to_owned(), 0, 2, 5_000, true, None),
-                ("188 ns without a neighbour".to_owned(), 1, 1, 10_000, false, Some(4.0)),
-                ("700 ns".to_owned(), 1, 1, 7, false, None),
+                // At 28 ns a side has too little without a neighbour.
+                ("29 ns".to_owned(), 0, 1, 50_000, None),
+                ("29 ns".to_owned(), 1, 1, 100_000, Some(2.0)),
+                ("188 ns without a neighbour".to_owned(), 0, 2, 5_000, None),
+                ("188 ns without a neighbour".to_owned(), 1, 1, 10_000, Some(4.0)),
+                ("700 ns".to_owned(), 1, 1, 7, None),
             ]
         );
         let (text, csv) = (found.text(None), found.csv().unwrap());
-        assert!(text.contains("the first line of its test at its distance.") && !text.contains('*'), "{text}");
+        assert!(text.contains("the first line of its test at the same distance.") && !text.contains('*'), "{text}");
         let line = text.lines().find(|line| line.contains("188 ns without a neighbour  A One")).expect("a line");
         assert!(!line.contains("SB") && line.contains("2.50 %"), "{text}");
+        let alone = text.lines().find(|line| line.contains("700 ns")).expect("a line");
+        assert!(alone.trim_end().ends_with(" no other line there"), "{text}");
+        assert!(text.contains("rates at different distances are not compared") && found.alone() == 1, "{text}");
         let ends: Vec<String> =
             csv.lines().map(|line| line.rsplitn(4, ',').take(3).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(ends[0], "without_neighbour distance_ns several_distances");
-        assert!(
-            ends[1].starts_with("false 2.89") && ends[3].starts_with("true 1.88") && ends[5].starts_with("false 6.99"),
-            "{ends:?}"
-        );
+        assert_eq!([&ends[1], &ends[3], &ends[5]], ["false 2.9e1 false", "true 1.881e2 false", "false 7e2 false"]);
         assert!(found.markdown().contains("| SB | core | 29 ns | A One |"), "{}", found.markdown());
     }
 
+    /// What the comparison of two records says of the first and each other record at each distance, as [`told`] says it.
+    fn in_pairs(records: &[Record]) -> Vec<(String, Option<f64>)> {
+        let others = &records[1..];
+        let all = others.iter().flat_map(|other| crate::publish::compare(&[&records[0], other]));
+        let compared = all.filter(|comparison| comparison.ratio.is_some());
+        compared
+            .map(|comparison| {
+                let ratio = comparison.ratio.map(|ratio| (1000.0 * ratio.value).round() / 1000.0);
+                (comparison.distance.unwrap_or_default().split(' ').skip(1).collect::<Vec<_>>().join(" "), ratio)
+            })
+            .collect()
+    }
+
     #[test]
-    fn neighbours_count_only_where_each_side_has_time_without_them() {
-        let of = |records: &[Record]| {
-            told(&matrix(records, Line::Record)).into_iter().map(|told| told.0).collect::<Vec<_>>()
-        };
+    fn many_records_are_compared_as_two_are() {
         let two = |enough| at("One", &[(28.0, 50_000, 20_000, enough), (185.0, 10_000, 3_000, enough)]);
-        assert_eq!(of(&[two(true), two(false), two(true)])[..1], ["28 ns"]);
-        assert_eq!(of(&[two(true), two(true), two(true)])[..1], ["28 ns without a neighbour"]);
-        // Nobody had a neighbour.
-        let mut quiet = [two(true), two(true), two(true)];
-        for record in &mut quiet {
-            let distances = record.results[0].distances.as_mut().unwrap();
-            distances
-                .strata
-                .iter_mut()
-                .for_each(|stratum| stratum.without_neighbour.as_mut().unwrap().iterations = 499_000);
+        let stays = |ns, races| at("One", &[(ns, races, 20_000, true)]);
+        let mut pairs = at("One", &[(28.0, 1_000, 900, true)]);
+        let mut far = at("One", &[(185.0, 90_000, 9_000, true)]).results.remove(0);
+        far.placement.cpus = vec![2, 3];
+        pairs.results.push(far);
+        for (number, records) in [
+            vec![two(true), two(false), two(true)],
+            vec![two(true), two(true), two(true)],
+            vec![two(true), stays(28.0, 40_000), stays(185.0, 60_000)],
+            // None of them moved, but they are not at one distance.
+            vec![stays(28.0, 50_000), stays(180.0, 60_000)],
+            vec![stays(28.0, 50_000), stays(30.0, 60_000)],
+            // The closest belong together.
+            vec![at("One", &[(45.0, 50_000, 20_000, true), (28.0, 10_000, 900, true)]), stays(40.0, 50_000)],
+            // Sums of records can have distances that are close to each other. They stay apart.
+            vec![at("One", &[(28.0, 10_000, 900, true), (42.0, 50_000, 20_000, true)]), stays(40.0, 50_000)],
+            // No race at one distance says nothing of another.
+            vec![stays(28.0, 50_000), at("One", &[(28.0, 0, 0, true), (180.0, 0, 0, true)])],
+            // Counts without a distance are compared as a whole.
+            vec![record("One", 10), record("One", 30), record("One", 50)],
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let twice = if number == 0 { 2 } else { 0 };
+            let found = matrix(&records, Line::Record);
+            let of_first = found.groups.iter().flat_map(|group| &group.entries).filter(|entry| entry.ratio.is_some());
+            let mut many: Vec<(String, Option<f64>)> = of_first
+                .map(|entry| {
+                    let at = entry.at.map_or(String::new(), At::words);
+                    let ratio = entry.ratio.map(|ratio| (1000.0 * ratio.value).round() / 1000.0);
+                    (at.split(' ').skip(1).collect::<Vec<_>>().join(" "), ratio)
+                })
+                .collect();
+            for of_two in in_pairs(&records) {
+                let at = many.iter().position(|of_many| *of_many == of_two);
+                many.remove(at.unwrap_or_else(|| panic!("{of_two:?}: {}", found.text(None))));
+            }
+            // A record beside another that has too little time without a neighbour is compared twice.
+            assert_eq!(many.len(), twice, "{many:?}: {}", found.text(None));
         }
-        assert_eq!(of(&quiet)[..1], ["28 ns"]);
-        // CPUs that stay where they are have a distance of their own, which belongs to the machine.
-        let stays = |cpu: &str, ns| at(cpu, &[(ns, 50_000, 20_000, true)]);
-        let found = matrix(&[stays("One", 28.0), stays("Two", 60.0), stays("One", 28.0)], Line::Cpu);
-        assert_eq!(told(&found)[1], (String::new(), 1, 1, 50_000, false, Some(1.0)));
-        // A record that does not say where its CPUs were is compared as a whole.
-        let found = matrix(&[two(true), record("Two", 10_000)], Line::Cpu);
+        // Two placements of one record at different distances are not added up.
+        let found = matrix(&[pairs.clone(), pairs], Line::Record);
+        let lines: Vec<u64> = told(&found).into_iter().map(|told| told.3).collect();
+        assert_eq!(lines, [900, 900, 9_000, 9_000], "{found:?}");
+    }
+
+    #[test]
+    fn lines_without_a_distance_are_compared_as_wholes() {
+        let two = || at("One", &[(28.0, 50_000, 20_000, true), (185.0, 10_000, 3_000, true)]);
+        let found = matrix(&[two(), record("Two", 10_000)], Line::Cpu);
         assert_eq!((told(&found).len(), told(&found)[0].0.as_str()), (2, ""));
         assert!(found.text(None).contains("] *"));
-        // No race is none at any distance.
-        let none = || at("One", &[(28.0, 0, 0, true), (185.0, 0, 0, true)]);
-        for records in [[none(), none()], [none(), record("Two", 0)]] {
-            let found = matrix(&records, Line::Record);
-            assert_eq!((told(&found).len(), told(&found)[1].0.as_str()), (2, ""));
-            assert!(!found.text(None).contains('*'), "{found:?}");
+        // Those that have distances are compared at these too.
+        let found = matrix(&[two(), record("Two", 10_000), two()], Line::Record);
+        let lines: Vec<String> = told(&found).into_iter().map(|told| told.0).collect();
+        let [near, far] = ["28 ns without a neighbour", "185 ns without a neighbour"];
+        assert_eq!(lines, ["", "", "", near, near, far, far], "{found:?}");
+        // Three short times without a neighbour are a long one. A run that did not look for any has none.
+        let short = |looked: bool| {
+            let mut record = at("One", &[(28.0, 50_000, 20_000, false)]);
+            let distances = record.results[0].distances.as_mut().unwrap();
+            distances.strata[0].without_neighbour = distances.strata[0].without_neighbour.take().filter(|_| looked);
+            record
+        };
+        let other = || at("Two", &[(28.0, 100_000, 20_000, true)]);
+        for (looked, wanted) in [(true, "28 ns without a neighbour"), (false, "28 ns")] {
+            let found = matrix(&[short(true), short(true), short(looked), other()], Line::Cpu);
+            assert_eq!((told(&found)[0].0.as_str(), told(&found)[0].2), (wanted, 3), "{found:?}");
         }
+        // No race is compared as a whole.
+        let none = || at("One", &[(28.0, 0, 0, true), (185.0, 0, 0, true)]);
+        let found = matrix(&[none(), none()], Line::Record);
+        assert_eq!((told(&found).len(), told(&found)[1].0.as_str()), (2, ""));
+        assert!(!found.text(None).contains('*') && found.alone() == 0, "{found:?}");
     }
 
     #[test]
@@ -720,6 +799,8 @@ mod tests {
     fn what_is_alone_is_not_compared() {
         let mut other = record("Two", 10);
         other.results[0].placement.class = Class::Llc;
-        assert!(matrix(&[record("One", 10), other], Line::Record).is_empty());
+        assert!(matrix(&[record("One", 10), other.clone()], Line::Record).is_empty());
+        let moved = at("One", &[(28.0, 50_000, 20_000, true), (185.0, 10_000, 3_000, true)]);
+        assert!(matrix(&[moved, other], Line::Record).is_empty());
     }
 }
