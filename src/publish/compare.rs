@@ -5,7 +5,7 @@ use std::borrow::Borrow;
 use super::cpus::letter;
 use super::distances::{SOME_NEIGHBOURS, at_no_distance, distance, distance_without_neighbour};
 use super::fit::{Cells, DIFFERENT_CODE, DIFFERENT_SETTINGS, OTHER_CODE, OTHER_SETTINGS, comparison, wrapped_lines};
-use super::markdown::{row, sentences};
+use super::markdown::{self, sentences};
 use super::numbers::rate_with_interval;
 use super::settings;
 use crate::machine::{Class, class_and_kinds};
@@ -519,12 +519,8 @@ fn of_settings(table: &Cells) -> String {
 /// The table in Markdown, with the legend of A, B, ...
 pub fn comparison_markdown(names: &[String], comparisons: &[Comparison]) -> String {
     let Cells { headings, lines, .. } = table(names, comparisons);
-    let rule: Vec<String> = headings.iter().map(|_| "---".to_owned()).collect();
-    let mut text = format!("{}\n\n{}{}", sentences(&legend(names)), row(&headings), row(&rule));
-    for line in &lines {
-        text.push_str(&row(line));
-    }
-    text + &footnote(&ratios(comparisons))
+    let table = markdown::table(&headings, lines, &[]);
+    format!("{}\n\n{table}{}", sentences(&legend(names)), footnote(&ratios(comparisons)))
 }
 
 fn ratios(comparisons: &[Comparison]) -> Vec<Ratio> {

@@ -17,8 +17,16 @@ pub(super) fn escape(text: &str) -> String {
     out
 }
 
+/// Writes a table. The columns in `right` are right-aligned.
+pub(super) fn table(headings: &[String], lines: impl IntoIterator<Item: AsRef<[String]>>, right: &[usize]) -> String {
+    let rule = |column: usize| if right.contains(&column) { "---:" } else { "---" }.to_owned();
+    let rule: Vec<String> = (0..headings.len()).map(rule).collect();
+    let lines: String = lines.into_iter().map(|line| row(line.as_ref())).collect();
+    row(headings) + &row(&rule) + &lines
+}
+
 /// Writes cells as a row of a table.
-pub(super) fn row(cells: &[String]) -> String {
+fn row(cells: &[String]) -> String {
     let escaped: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
     format!("| {} |\n", escaped.join(" | "))
 }
@@ -55,14 +63,9 @@ fn with_code(text: &str) -> String {
 
 /// Writes a record's title, table and summary.
 pub fn markdown(record: &Record) -> String {
-    let headings = headings(record);
-    let rule: Vec<String> =
-        (0..headings.len()).map(|column| if NUMERIC.contains(&column) { "---:" } else { "---" }.to_owned()).collect();
-    let mut text = format!("{}\n\n{}{}", escape(&title(record)), row(&headings), row(&rule));
-    for line in lines(record) {
-        text.push_str(&row(&line));
-    }
-    format!("{text}\n{}\n", sentences(&summary(record)))
+    let right: Vec<usize> = NUMERIC.collect();
+    let table = table(&headings(record), lines(record), &right);
+    format!("{}\n\n{table}\n{}\n", escape(&title(record)), sentences(&summary(record)))
 }
 
 #[cfg(test)]

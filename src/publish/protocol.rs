@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::fit::{Cells, fitted};
-use super::markdown::{escape, row, sentences};
+use super::markdown::{self, escape, sentences};
 use super::numbers::{count, rate_with_interval, short_count, short_time};
 use super::unmeasured::INTERRUPTED;
 use crate::error::Result;
@@ -256,18 +256,10 @@ pub fn summary(record: &ProtocolRecord) -> String {
 
 /// Writes the table and the summary in Markdown.
 pub fn markdown(record: &ProtocolRecord) -> String {
-    let mut text = format!(
-        "{} {}, {}\n\n{}",
-        escape(&record.host.architecture),
-        escape(&record.host.cpu_model),
-        escape(&record.host.kernel),
-        row(&HEADINGS.map(str::to_owned))
-    );
-    text.push_str(&row(&HEADINGS.map(|_| "---".to_owned())));
-    for result in &record.results {
-        text.push_str(&row(&cells(result)));
-    }
-    format!("{text}\n{}\n", sentences(&summary(record)))
+    let [architecture, cpu_model, kernel] =
+        [&record.host.architecture, &record.host.cpu_model, &record.host.kernel].map(|text| escape(text));
+    let table = markdown::table(&HEADINGS.map(str::to_owned), record.results.iter().map(cells), &[]);
+    format!("{architecture} {cpu_model}, {kernel}\n\n{table}\n{}\n", sentences(&summary(record)))
 }
 
 /// Writes CSV with one line per result and one column per harm.

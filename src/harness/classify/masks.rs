@@ -9,7 +9,7 @@ pub(super) const MOST: usize = 127;
 /// A way to compare indices.
 pub(super) trait Compare: Copy {
     /// One bit for each index, set if the index is one of the wanted ones. The first index has the lowest bit.
-    fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64;
+    fn find(self, indices: &[u8; WORD], wanted: impl Iterator<Item = u8>) -> u64;
 
     /// How many of the indices are `wanted`, in at most [`MOST`] words.
     fn count(self, words: &[[u8; WORD]], wanted: u8) -> u32;
@@ -22,8 +22,8 @@ pub(super) struct Portable;
 
 impl Compare for Portable {
     #[inline(always)]
-    fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64 {
-        find(indices, wanted.iter().map(|&wanted| narrow(wanted)))
+    fn find(self, indices: &[u8; WORD], wanted: impl Iterator<Item = u8>) -> u64 {
+        find(indices, wanted)
     }
 
     #[inline(always)]
@@ -49,16 +49,6 @@ pub(super) fn find<I: Copy + PartialEq>(indices: &[I; WORD], wanted: impl Iterat
         }
     }
     bits(&marks)
-}
-
-/// An index of a table whose indices have 8 bits.
-#[inline(always)]
-#[allow(
-    clippy::cast_possible_truncation,
-    reason = "the table's length selects the type, and indices are below that length"
-)]
-fn narrow(index: usize) -> u8 {
-    index as u8
 }
 
 /// Packs bytes that are 0 or 1 into bits.
@@ -90,7 +80,7 @@ pub(super) mod wide {
         _mm256_setzero_si256, _mm256_sub_epi8,
     };
 
-    use super::{Compare, MOST, WORD, narrow};
+    use super::{Compare, MOST, WORD};
 
     /// Says that this CPU has AVX2, and what the search for gaps between races uses: POPCNT, LZCNT, BMI1 and BMI2.
     #[derive(Debug, Clone, Copy)]
@@ -110,7 +100,7 @@ pub(super) mod wide {
 
     impl Compare for Wide {
         #[inline(always)]
-        fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64 {
+        fn find(self, indices: &[u8; WORD], wanted: impl Iterator<Item = u8>) -> u64 {
             // SAFETY: a `Wide` is made only where the CPU has AVX2.
             unsafe { find(indices, wanted) }
         }
@@ -152,10 +142,10 @@ pub(super) mod wide {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn find(indices: &[u8; WORD], wanted: &[usize]) -> u64 {
+    fn find(indices: &[u8; WORD], wanted: impl Iterator<Item = u8>) -> u64 {
         let mut found = 0;
-        for &wanted in wanted {
-            let [low, high] = compare(indices, _mm256_set1_epi8(narrow(wanted).cast_signed()))
+        for wanted in wanted {
+            let [low, high] = compare(indices, _mm256_set1_epi8(wanted.cast_signed()))
                 .map(|half| u64::from(_mm256_movemask_epi8(half).cast_unsigned()));
             found |= low | high << 32;
         }
@@ -171,7 +161,7 @@ pub(super) mod neon {
         vreinterpretq_u64_u8, vsubq_u8,
     };
 
-    use super::{Compare, MOST, WORD, narrow};
+    use super::{Compare, MOST, WORD};
 
     /// The bit of each byte in its group of eight.
     const BITS: [u8; 16] = [1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128];
@@ -181,12 +171,12 @@ pub(super) mod neon {
 
     impl Compare for Neon {
         #[inline(always)]
-        fn find(self, indices: &[u8; WORD], wanted: &[usize]) -> u64 {
+        fn find(self, indices: &[u8; WORD], wanted: impl Iterator<Item = u8>) -> u64 {
             // SAFETY: NEON is part of the base of this target. `BITS` has the 16 bytes of the load.
             unsafe {
                 let mut marks = [vdupq_n_u8(0); 4];
-                for &wanted in wanted {
-                    for (mark, quarter) in marks.iter_mut().zip(compare(indices, vdupq_n_u8(narrow(wanted)))) {
+                for wanted in wanted {
+                    for (mark, quarter) in marks.iter_mut().zip(compare(indices, vdupq_n_u8(wanted))) {
                         *mark = vorrq_u8(*mark, quarter);
                     }
                 }
@@ -229,20 +219,19 @@ mod tests {
     use super::*;
 
     /// All ways of this CPU give the same as a comparison one by one.
-    fn check(words: &[[u8; WORD]], wanted: &[usize]) {
-        let is_wanted = |index: u8| wanted.contains(&usize::from(index));
-        let bits = (0..WORD).fold(0, |all, at| all | u64::from(is_wanted(words[0][at])) << at);
-        let first = narrow(wanted[0]);
+    fn check(words: &[[u8; WORD]], wanted: &[u8]) {
+        let bits = (0..WORD).fold(0, |all, at| all | u64::from(wanted.contains(&words[0][at])) << at);
+        let (first, wanted) = (wanted[0], || wanted.iter().copied());
         let count: u32 = words.iter().flatten().map(|index| u32::from(*index == first)).sum();
-        let of = |way: &dyn Fn() -> (u64, u32)| assert_eq!(way(), (bits, count), "{words:?} {wanted:?}");
-        of(&|| (Portable.find(&words[0], wanted), Portable.count(words, first)));
-        of(&|| (BASE.find(&words[0], wanted), BASE.count(words, first)));
+        let of = |way: &dyn Fn() -> (u64, u32)| assert_eq!(way(), (bits, count), "{words:?} {first}");
+        of(&|| (Portable.find(&words[0], wanted()), Portable.count(words, first)));
+        of(&|| (BASE.find(&words[0], wanted()), BASE.count(words, first)));
         #[cfg(target_arch = "x86_64")]
         if let Some(wide) = wide::Wide::detect() {
-            of(&|| (wide.find(&words[0], wanted), wide.count(words, first)));
+            of(&|| (wide.find(&words[0], wanted()), wide.count(words, first)));
         }
         let wider = words[0].map(|index| 256 * u16::from(index));
-        assert_eq!(find(&wider, wanted.iter().map(|&wanted| 256 * u16::from(narrow(wanted)))), bits);
+        assert_eq!(find(&wider, wanted().map(|wanted| 256 * u16::from(wanted))), bits);
     }
 
     #[test]

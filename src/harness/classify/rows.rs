@@ -130,13 +130,13 @@ macro_rules! index {
             }
             #[inline(always)]
             fn find(indices: &[$type; WORD], wanted: &[usize], comparison: impl Compare) -> u64 {
-                $find(comparison, indices, wanted)
+                $find(comparison, indices, wanted.iter().map(|&wanted| <$type>::new(wanted)))
             }
         }
     };
 }
 index!(u8, Compare::find);
-index!(u16, |_, indices, wanted: &[usize]| masks::find(indices, wanted.iter().map(|&wanted| u16::new(wanted))));
+index!(u16, |_, indices, wanted| masks::find(indices, wanted));
 
 impl Classifier<'_> {
     /// Writes a thread's part of the index of the first `count` rows: what its own registers add to it.
@@ -179,9 +179,9 @@ impl Classifier<'_> {
         let words = &indices.as_chunks().0[..rows.div_ceil(WORD)];
         let mut chunk = Chunk::NONE;
         if count(words) < rows {
-            let found = found(words, &[I::UNKNOWN.index()], &[], comparison);
             // The rows behind the last one look unknown too.
-            chunk.unknown = std::array::from_fn(|word| found[word] & Chunk::unknown(rows).unknown[word]);
+            let (found, all) = (found(words, &[I::UNKNOWN.index()], &[], comparison), Chunk::unknown(rows).unknown);
+            chunk.unknown = std::array::from_fn(|word| found[word] & all[word]);
         }
         chunk.races = found(words, &self.races, &self.is_race, comparison);
         if !self.excluded.is_empty() {

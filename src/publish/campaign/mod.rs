@@ -12,7 +12,7 @@ pub use page::{campaign_page, campaign_preview};
 use super::cpus::cpu;
 use super::fit::{self, Cells};
 use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
-use super::markdown::{row, sentences};
+use super::markdown::{self, sentences};
 use super::numbers::{count, short_count};
 use super::titles::asked;
 use super::unmeasured::INTERRUPTED;
@@ -401,10 +401,9 @@ pub fn campaign_evidence(record: &CampaignRecord) -> String {
 /// The answer, the matrix and the summary in Markdown.
 pub(super) fn markdown(record: &CampaignRecord) -> String {
     let cells = table(record);
-    let mut text = sentences(&answer(record)).replace('\u{a0}', " ") + "\n\n" + &row(&cells.headings);
-    text.push_str(&row(&vec!["---".to_owned(); cells.headings.len()]));
-    cells.lines.iter().for_each(|line| text.push_str(&row(line)));
-    format!("{text}\n{}\n", sentences(&summary(record)))
+    let answer = sentences(&answer(record)).replace('\u{a0}', " ");
+    let table = markdown::table(&cells.headings, &cells.lines, &[]);
+    format!("{answer}\n\n{table}\n{}\n", sentences(&summary(record)))
 }
 
 /// The most columns of a family's name in a mail.

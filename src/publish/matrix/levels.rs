@@ -2,7 +2,7 @@
 
 use crate::publish::compare::{LONG_ENOUGH_S, had_neighbours, is_at_one_distance, is_measured, strata};
 use crate::publish::distances::{distance, distance_without_neighbour, several};
-use crate::record::{CountRecord, ScenarioResult, StratumRecord};
+use crate::record::{CountRecord, ScenarioResult, StratumRecord, WithoutNeighbourRecord};
 use crate::stats::apart;
 
 /// A result, or a part of it.
@@ -13,15 +13,15 @@ pub(super) struct Part<'a> {
     pub result: &'a ScenarioResult,
     /// Its distance, if it is compared at one.
     pub stratum: Option<&'a StratumRecord>,
-    counts: Counts,
+    counts: Counts<'a>,
 }
 
 /// What a part counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Counts {
+#[derive(Clone, Copy)]
+enum Counts<'a> {
     All,
-    AtDistance,
-    WithoutNeighbour,
+    AtDistance(&'a StratumRecord),
+    WithoutNeighbour(&'a WithoutNeighbourRecord),
 }
 
 impl<'a> Part<'a> {
@@ -31,8 +31,8 @@ impl<'a> Part<'a> {
 
     /// The same part, but only what it counted without a neighbour; `None` if it did not look for any.
     fn without_neighbour(self) -> Option<Part<'a>> {
-        self.stratum?.without_neighbour.as_ref()?;
-        Some(Part { counts: Counts::WithoutNeighbour, ..self })
+        let part = self.stratum?.without_neighbour.as_ref()?;
+        Some(Part { counts: Counts::WithoutNeighbour(part), ..self })
     }
 
     /// The time that it counted without a neighbour, in seconds.
@@ -42,12 +42,10 @@ impl<'a> Part<'a> {
 
     /// The counts of each run.
     pub fn repeats(&self) -> Vec<CountRecord> {
-        match (self.counts, self.stratum) {
-            (Counts::AtDistance, Some(stratum)) => stratum.as_repeats(),
-            (Counts::WithoutNeighbour, Some(stratum)) => {
-                stratum.without_neighbour.as_ref().map_or(Vec::new(), |part| part.as_repeats())
-            }
-            _ => self.result.as_repeats(),
+        match self.counts {
+            Counts::All => self.result.as_repeats(),
+            Counts::AtDistance(stratum) => stratum.as_repeats(),
+            Counts::WithoutNeighbour(part) => part.as_repeats(),
         }
     }
 
@@ -61,12 +59,10 @@ impl<'a> Part<'a> {
 
     /// The races, and the design effect of their rate.
     pub fn races(&self) -> (u64, f64) {
-        match (self.counts, self.stratum) {
-            (Counts::AtDistance, Some(stratum)) => (stratum.races, stratum.effect()),
-            (Counts::WithoutNeighbour, Some(stratum)) => {
-                stratum.without_neighbour.as_ref().map_or((0, 1.0), |part| (part.races, part.effect()))
-            }
-            _ => (self.result.races, self.result.effect()),
+        match self.counts {
+            Counts::All => (self.result.races, self.result.effect()),
+            Counts::AtDistance(stratum) => (stratum.races, stratum.effect()),
+            Counts::WithoutNeighbour(part) => (part.races, part.effect()),
         }
     }
 
@@ -123,8 +119,9 @@ pub(super) fn levels<'a>(
 
 /// The parts of a result at each of its distances.
 fn parts_at<'a>(found: &(usize, &'a ScenarioResult)) -> Vec<Part<'a>> {
-    let counts = if is_at_one_distance(found.1) { Counts::All } else { Counts::AtDistance };
-    let part = |stratum| Part { stratum: Some(stratum), counts, ..Part::whole(found) };
+    let all = is_at_one_distance(found.1);
+    let counts = |stratum| if all { Counts::All } else { Counts::AtDistance(stratum) };
+    let part = |stratum| Part { stratum: Some(stratum), counts: counts(stratum), ..Part::whole(found) };
     strata(found.1).into_iter().map(part).collect()
 }
 

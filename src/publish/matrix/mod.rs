@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::compare::{Code, Rate, Ratio, Verdict, footnote, framed, not_compared, ratio, times};
 use super::cpus::{by_cpu, columns, cpu, letter, told_apart};
 use super::fit::Cells;
-use super::markdown::{row, sentences};
+use super::markdown::{self, sentences};
 use super::numbers::rate_with_interval;
 use super::{csv, power, sums};
 use crate::error::Result;
@@ -155,14 +155,9 @@ impl Matrix {
 
     /// The table in Markdown, with the legend of A, B, ...
     pub fn markdown(&self) -> String {
-        let Cells { headings, lines, .. } = self.table();
-        let rule: Vec<String> =
-            headings.iter().map(|heading| if heading == "runs" { "---:" } else { "---" }.to_owned()).collect();
-        let mut text = format!("{}\n\n{}{}", sentences(&self.legend()), row(&headings), row(&rule));
-        for line in &lines {
-            text.push_str(&row(line));
-        }
-        text + &self.notes()
+        let Cells { headings, lines, right } = self.table();
+        let table = markdown::table(&headings, lines, &right);
+        format!("{}\n\n{table}{}", sentences(&self.legend()), self.notes())
     }
 
     /// CSV with a header line and a line per test, placement class, distance and side. Missing values are empty fields.
@@ -588,13 +583,22 @@ mod tests {
         record
     }
 
+    /// A ratio to three digits.
+    fn rounded(ratio: Option<Ratio>) -> Option<f64> {
+        ratio.map(|ratio| (1000.0 * ratio.value).round() / 1000.0)
+    }
+
+    /// What the words of a distance say beside its number, which differs by rounding.
+    fn kind_of_time(distance: &str) -> String {
+        distance.split(' ').skip(1).collect::<Vec<_>>().join(" ")
+    }
+
     /// Distance, line, runs, races, and the ratio of each line.
     fn told(found: &Matrix) -> Vec<(String, usize, usize, u64, Option<f64>)> {
         let [group] = &found.groups[..] else { panic!("{found:?}") };
         let told = |entry: &Entry| {
             let at = entry.at.map_or(String::new(), At::words);
-            let ratio = entry.ratio.map(|ratio| (1000.0 * ratio.value).round() / 1000.0);
-            (at, entry.side, entry.runs, entry.rate.seen, ratio)
+            (at, entry.side, entry.runs, entry.rate.seen, rounded(entry.ratio))
         };
         group.entries.iter().map(told).collect()
     }
@@ -636,10 +640,7 @@ mod tests {
         let all = others.iter().flat_map(|other| crate::publish::compare(&[&records[0], other]));
         let compared = all.filter(|comparison| comparison.ratio.is_some());
         compared
-            .map(|comparison| {
-                let ratio = comparison.ratio.map(|ratio| (1000.0 * ratio.value).round() / 1000.0);
-                (comparison.distance.unwrap_or_default().split(' ').skip(1).collect::<Vec<_>>().join(" "), ratio)
-            })
+            .map(|comparison| (kind_of_time(&comparison.distance.unwrap_or_default()), rounded(comparison.ratio)))
             .collect()
     }
 
@@ -674,11 +675,7 @@ mod tests {
             let found = matrix(&records, Line::Record);
             let of_first = found.groups.iter().flat_map(|group| &group.entries).filter(|entry| entry.ratio.is_some());
             let mut many: Vec<(String, Option<f64>)> = of_first
-                .map(|entry| {
-                    let at = entry.at.map_or(String::new(), At::words);
-                    let ratio = entry.ratio.map(|ratio| (1000.0 * ratio.value).round() / 1000.0);
-                    (at.split(' ').skip(1).collect::<Vec<_>>().join(" "), ratio)
-                })
+                .map(|entry| (kind_of_time(&entry.at.map_or(String::new(), At::words)), rounded(entry.ratio)))
                 .collect();
             for of_two in in_pairs(&records) {
                 let at = many.iter().position(|of_many| *of_many == of_two);
