@@ -17,7 +17,7 @@ use predicates::str::contains;
 use serde_json::Value;
 use wakerace::arch::Arch;
 use wakerace::machine::allowed_cpus;
-use wakerace::record::{Record, ScenarioResult};
+use wakerace::record::{Record, ScenarioResult, Warning};
 
 /// The architecture these tests run on.
 fn arch() -> Arch {
@@ -656,6 +656,26 @@ fn a_tearing_map_has_every_offset_and_its_csv_the_same_counts() {
     }
 }
 
+/// A bound is a goal for what was asked, and the answer is about that too.
+#[test]
+fn controls_that_a_run_adds_are_no_goal_and_no_answer() {
+    let folder = folder();
+    let (json, html) = (folder.path().join("r.json"), folder.path().join("r.html"));
+    let mut command = wakerace(folder.path());
+    command.args(["run", "CoRR", "-d", "30ms", "--stop-when", "bound below 0.5", "--oversubscribe", "--no-save"]);
+    command.arg("--export-json").arg(&json).arg("--export-html").arg(&html).assert().success();
+    let record = check_record(&json);
+    assert!(record.results.len() > 2, "{:?}", record.results);
+    for result in &record.results {
+        let goal = (result.scenario == "CoRR").then_some("bound below 5e-1");
+        assert_eq!(result.goal.as_deref(), goal, "{}", result.scenario);
+        assert_eq!(result.stopped_by.as_deref(), goal, "{}", result.scenario);
+    }
+    let page = fs::read_to_string(html).unwrap();
+    let headline = page.split("<h1>").nth(1).and_then(|rest| rest.split("</h1>").next()).unwrap();
+    assert!(headline.contains("CoRR"), "{headline}");
+}
+
 #[test]
 fn limits_are_kept() {
     let folder = folder();
@@ -687,7 +707,11 @@ fn limits_are_kept() {
     let decided = run(&["--stop-when", "bound below 0.9"]);
     assert!(decided.stopped_by.is_some() && decided.sequence.unwrap().low > 0.9, "{decided:?}");
     assert_eq!(run(&["-n", "12345"]).iterations, 12_345);
-    assert_eq!(run(&["-n", "12345"]).stopped_by, None);
+    let (goal, warning) = (Some("bound below 9e-1"), Warning::GoalNotReached);
+    assert!(decided.goal.as_deref() == goal && !decided.warnings.contains(&warning), "{decided:?}");
+    assert_eq!((run(&["-n", "12345"]).stopped_by, run(&["-n", "12345"]).goal), (None, None));
+    let missed = run(&["-n", "12345", "--stop-when", "rate known to 0.000001 %"]);
+    assert!(missed.stopped_by.is_none() && missed.warnings.contains(&warning), "{missed:?}");
     assert_eq!(run(&["-n", "1"]).iterations, 1);
     let begun = Instant::now();
     // The run reads the limit from the counter, whose calibration may be wrong by 0.1 % (more than that only
@@ -1081,6 +1105,24 @@ fn ctrl_c_keeps_what_was_measured() {
     }
     // The two files are the record and its page.
     assert_eq!(saved_records(folder.path()).len(), 2);
+}
+
+#[test]
+fn an_interrupted_tune_says_what_is_saved() {
+    let folder = folder();
+    let profile = folder.path().join("profile.json");
+    let mut command = wakerace(folder.path());
+    command.args(["tune", "SB", "-q", "-d", "60s", "-o"]).arg(&profile);
+    let child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for_handler(&child);
+    signal(&child, libc::SIGINT);
+    let done = child.wait_with_output().unwrap();
+    let said = String::from_utf8(done.stderr).unwrap();
+    // With a single CPU nothing is tuned.
+    if wakerace::machine::allowed_cpus().unwrap().len() > 1 {
+        assert_eq!(done.status.code(), Some(130), "{said}");
+        assert!(said.contains("interrupted while SB was tuned; nothing was saved\n") && !profile.exists(), "{said}");
+    }
 }
 
 #[test]

@@ -649,6 +649,12 @@ fn a_merge_says_what_it_wrote() {
     assert_eq!(sum, sum_of(&[&small::run(), &other()]));
     let piped = wakerace().arg("merge").args([&a, &b]).args(["-o", "-"]).output().unwrap();
     assert_eq!(String::from_utf8(piped.stdout).unwrap(), sum.json().unwrap());
+    // A page of the sum and its parts has each run once.
+    let page = folder.path().join("page.html");
+    let report = wakerace().arg("report").arg(folder.path()).arg("-o").arg(&page).assert().success();
+    report
+        .stdout(contains("page of 2 records"))
+        .stderr(contains("sum.json, because the other records have all of its"));
     let protocol = put(folder.path(), "protocol.json", &small::protocol());
     merge(&[&a, &protocol], &folder.path().join("none.json"))
         .code(2)

@@ -25,6 +25,6 @@ pub struct BadgeArgs {
 /// Draws the badge of records and returns the exit status.
 pub fn badge(args: &BadgeArgs) -> Result<u8> {
     let output = Sink::open(&args.output)?;
-    output.write(&publish::badge(&super::records::entries(&args.paths)?, args.result.as_deref())?)?;
+    output.write(&publish::badge(&super::records::entries_without_sums(&args.paths)?, args.result.as_deref())?)?;
     Ok(EXIT_OK)
 }

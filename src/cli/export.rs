@@ -113,7 +113,7 @@ pub fn export(args: &ExportArgs) -> Result<u8> {
         hlog: all,
     } = &args.what;
     if !png.is_empty() {
-        output.write_bytes(&publish::preview_of(&records::entries(png)?)?)?;
+        output.write_bytes(&publish::preview_of(&records::entries_without_sums(png)?)?)?;
         return Ok(EXIT_OK);
     }
     // A folder with one record stands for it.

@@ -28,7 +28,7 @@ pub struct IndexArgs {
 
 /// Writes the index page of a folder of records and returns the exit status.
 pub fn index(args: &IndexArgs) -> Result<u8> {
-    let entries = super::records::entries(std::slice::from_ref(&args.folder))?;
+    let entries = super::records::entries_without_sums(std::slice::from_ref(&args.folder))?;
     let path = match &args.site {
         Some(site) => write_site(&args.folder, site, args.url.as_deref(), &entries)?,
         None => {

@@ -65,6 +65,35 @@ pub(super) fn entries(paths: &[PathBuf]) -> Result<Vec<Entry>> {
     in_parallel(&once(files(paths)?)?, entry)
 }
 
+/// As [`entries`], for a page that adds their counts up: without records whose runs are all in others of them, such as a sum beside its
+/// parts. A line on standard error names each.
+///
+/// # Errors
+/// As [`entries`].
+pub(super) fn entries_without_sums(paths: &[PathBuf]) -> Result<Vec<Entry>> {
+    let entries = entries(paths)?;
+    let held: Vec<Vec<String>> = entries.iter().map(|entry| entry.record.held()).collect();
+    let left_out = repeated(&held);
+    for (entry, _) in entries.iter().zip(&left_out).filter(|(_, left_out)| **left_out) {
+        let name = shown::line(&entry.name);
+        terminal::err(&format!("left out: {name}, because the other records have all of its runs\n"));
+    }
+    Ok(entries.into_iter().zip(left_out).filter(|(_, left_out)| !left_out).map(|(entry, _)| entry).collect())
+}
+
+/// Which records are left out so that no run is counted twice, given the runs of each: first sums, and then those that the rest has.
+fn repeated(held: &[Vec<String>]) -> Vec<bool> {
+    let mut left_out = vec![false; held.len()];
+    let mut order: Vec<usize> = (0..held.len()).collect();
+    order.sort_by_key(|&at| std::cmp::Reverse(held[at].len()));
+    for at in order {
+        let others = (0..held.len()).filter(|&other| other != at && !left_out[other]);
+        let known: HashSet<&String> = others.flat_map(|other| &held[other]).collect();
+        left_out[at] = !held[at].is_empty() && held[at].iter().all(|id| known.contains(id));
+    }
+    left_out
+}
+
 /// Reads the records of `wakerace run` at the given paths, also those that are named twice. Records of other commands that are
 /// in folders are left out, and a line on standard error says so. `only` completes the error for one that was named: `can be
 /// compared`.
@@ -125,5 +154,22 @@ pub(super) fn single(option: &str, path: &Path) -> Result<PathBuf> {
             several.len(),
             shown::path(&several[0].path)
         ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_run_is_counted_twice_and_none_is_lost() {
+        let of = |held: &[&[&str]]| {
+            repeated(&held.iter().map(|ids| ids.iter().map(|id| (*id).to_owned()).collect()).collect::<Vec<_>>())
+        };
+        assert_eq!(of(&[&["a"], &["b"], &["a", "b"]]), [false, false, true]);
+        assert_eq!(of(&[&["a"], &["a", "b"], &["c"]]), [true, false, false]);
+        assert_eq!(of(&[&["a", "b"], &["b", "c"], &["a", "b", "c"]]), [false, false, true]);
+        assert_eq!(of(&[&["a"], &["a"]]), [true, false]);
+        assert_eq!(of(&[&[], &[], &["a"]]), [false, false, false]);
     }
 }

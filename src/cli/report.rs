@@ -121,7 +121,7 @@ pub fn report(args: &ReportArgs) -> Result<u8> {
 /// The records that the page is of, and the campaigns of folders that hold both kinds. A campaign that was named by itself
 /// stays, so that drawing it with records of another kind is an error.
 fn kept_and_left_out(paths: &[PathBuf]) -> Result<(Vec<Entry>, Vec<Entry>)> {
-    let entries = records::entries(paths)?;
+    let entries = records::entries_without_sums(paths)?;
     let is_named = |entry: &Entry| paths.iter().any(|path| path.as_path() == Path::new(&entry.name));
     let (of_page, campaigns) = publish::of_one_kind(entries);
     let (named, left_out): (Vec<Entry>, Vec<Entry>) = campaigns.into_iter().partition(is_named);

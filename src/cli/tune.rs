@@ -119,6 +119,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
     }
     // Tests that are tuned on the same control, placement class and kinds of core share one search.
     let mut known: Vec<(String, Placement, Best)> = Vec::new();
+    let mut saved = 0;
     for scenario in &scenarios {
         if scenario.refused_by(arch).is_some() || scenario.program.threads.len() < 2 {
             continue;
@@ -137,6 +138,11 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
                 }
             };
             if interrupt.load(std::sync::atomic::Ordering::Relaxed) {
+                let saved = match saved {
+                    0 => "nothing was saved".to_owned(),
+                    _ => format!("what was found before is in {}", crate::shown::path(&path)),
+                };
+                terminal::err(&format!("interrupted while {} was tuned; {saved}\n", scenario.name));
                 return Ok(EXIT_INTERRUPTED);
             }
             let Some(Best { found, chosen }) = found else {
@@ -178,6 +184,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             let written = profile.write(&path);
             terminal::out(&publish::wrapped_lines(&words, terminal::width()))?;
             written?;
+            saved += 1;
         }
     }
     terminal::out(&format!("profile: {}\n", crate::shown::path(&path)))?;

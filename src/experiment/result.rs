@@ -90,6 +90,7 @@ pub(super) fn result(experiment: &Experiment<'_>, plan: &RunPlan, measurement: &
         interval_per_match: None,
         effective_iterations: None,
         stopped_by: stopped_by(&experiment.common.limits, measurement.stop, races),
+        goal: experiment.common.limits.goal.map(|goal| goal.to_string()),
         sequence: None,
         reproducibility: None,
         sightings: None,

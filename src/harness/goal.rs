@@ -50,7 +50,11 @@ impl FromStr for Goal {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
-        let wrong = || format!("'{text}' is not a goal; expected 'rate known to 10 %' or 'bound below 1e-9'");
+        let wrong = || {
+            format!(
+                "'{text}' is not a goal; expected 'rate known to 10 %' (more than 0 and less than 100 %) or 'bound below 1e-9' (more than 0 and less than 1)"
+            )
+        };
         let number = |text: &str| text.parse::<f64>().ok().filter(|value| *value > 0.0 && *value < 1.0);
         let percent = |text: &str| number(&format!("{text}e-2"));
         let goal = match words[..] {

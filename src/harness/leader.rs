@@ -164,6 +164,8 @@ pub(super) struct Leader<'a> {
     parked: HashMap<usize, Regime>,
     /// Whether the last batch ran at a selected skew.
     focused: bool,
+    /// Whether the history has only batches at a period that was chosen.
+    settled: bool,
     iterations_before: u64,
     races_before: u64,
     /// Since when threads are off their CPUs (`None` if they are not), and how long that may last (`lasts`).
@@ -248,6 +250,7 @@ impl<'a> Leader<'a> {
             level: 0,
             parked: HashMap::new(),
             focused: false,
+            settled: false,
             iterations_before: 0,
             races_before: 0,
             away: None,
@@ -439,7 +442,14 @@ impl<'a> Leader<'a> {
         // Batches among all skews say nothing about the rate at the selected ones.
         let focusing = |sweep: &Sweep| !sweep.selected.is_empty();
         let alike = self.focused || !self.sweeps.iter().any(focusing);
-        let shows = alike && passed > 0 && (self.plan.adapt == Adapt::Never || self.regime.control.settled());
+        // Until the period is chosen, rates describe the period too. A run that ends before that has no others.
+        let settled = self.plan.adapt == Adapt::Never || self.regime.control.settled();
+        if settled && !self.settled {
+            self.settled = true;
+            totals.history.clear();
+            self.distances.iter_mut().for_each(Distances::forget_rates);
+        }
+        let shows = alike && passed > 0 && settled == self.settled;
         if shows {
             totals.history.push(more, passed);
         }
@@ -766,6 +776,23 @@ mod tests {
             let batch = led.next().unwrap();
             led.done(batch, FINE, false);
         }
+    }
+
+    /// A run that ends before its period is chosen still shows how its rate varies; after that only what follows counts.
+    #[test]
+    fn the_history_begins_with_the_run_and_again_when_the_period_is_chosen() {
+        let (plan, go) = (RunPlan { adapt: Adapt::Kept, ..plan() }, AtomicBool::new(false));
+        let mut led = Led::new(&plan, &go);
+        let mut lengths = Vec::new();
+        for _ in 0..1000 {
+            let batch = led.next().unwrap();
+            lengths.push((led.leader.settled, led.leader.totals.history.rates().len()));
+            led.done(batch, FINE, false);
+        }
+        let chosen = lengths.iter().position(|(settled, _)| *settled).unwrap();
+        assert!(chosen > 2, "{chosen}");
+        assert_eq!(lengths[chosen - 1], (false, chosen - 1));
+        assert_eq!(lengths[chosen], (true, 1));
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl Code {
             Some([a, b]) => [ours.codes_at(a), theirs.codes_at(b)],
         };
         if own == others {
-            return Code::Same;
+            return settings::given(ours, theirs).map_or(Code::Same, Code::Settings);
         }
         let same_program = first.tool == other.tool && !first.tool.is_foreign();
         let same_host =

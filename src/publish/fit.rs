@@ -90,6 +90,16 @@ impl Cells {
         self
     }
 
+    /// Names the lines that have only a place by it: `at 37 ns`, without its share of the time.
+    fn with_places_as_names(mut self) -> Cells {
+        let Some(at) = self.column("CPUs") else { return self };
+        for line in self.lines.iter_mut().filter(|line| line[0].is_empty()) {
+            let place = line[at].split(',').next().unwrap_or_default();
+            line[0] = format!("  {}", place.replace(" without a neighbour", ", no neighbour"));
+        }
+        self
+    }
+
     /// Cuts the intervals off the rates of a column.
     fn without_interval(self, heading: &str) -> Cells {
         let rate = |cell: &str| cell.split(" [").next().unwrap_or_default().to_owned();
@@ -121,7 +131,7 @@ pub(super) fn fitted(cells: Cells, width: usize) -> String {
         |cells| cells.without("matches"),
         |cells| cells.shortened("iterations").shortened("races"),
         |cells| cells.without("races"),
-        |cells| cells.without("CPUs"),
+        |cells| cells.with_places_as_names().without("CPUs"),
         |cells| cells.without("iterations"),
     ];
     let mut cells = cells;
@@ -336,6 +346,21 @@ mod tests {
         // The columns keep their alignment when others before them are gone.
         let lines: Vec<String> = narrow.lines().map(str::to_owned).collect();
         assert_eq!(lines[1].find("39.5]").map(|at| at + 5), lines[2].find("3.1e-7").map(|at| at + 6), "{narrow}");
+    }
+
+    #[test]
+    fn a_line_for_a_distance_says_which_one_in_every_width() {
+        let mut cells = cells();
+        for place in ["at 37 ns, 62 % of the time", "at 37 ns without a neighbour, 12 % of the time"] {
+            let rate = "30.0 % [28.7, 31.5]";
+            let line = ["", place, "61,234", "-", "20,000", rate, "-", "", ""];
+            cells.lines.insert(1, line.map(str::to_owned).to_vec());
+        }
+        for width in [200, 80, 60, 40, 20] {
+            let text = fitted(cells.clone(), width);
+            assert_eq!(text.matches("at 37 ns").count(), 2, "{width}: {text}");
+            assert_eq!(text.matches("neighbour").count(), 1, "{width}: {text}");
+        }
     }
 
     #[test]

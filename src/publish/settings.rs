@@ -62,18 +62,13 @@ fn words(result: &ScenarioResult) -> String {
 /// layout and the instances per tick. Others follow where they differ.
 pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<String> {
     let both = [ours, theirs];
-    let prefetch = |result: &ScenarioResult| match result.pace.prefetch {
-        Prefetch::On => "prefetched",
-        Prefetch::Off => "not prefetched",
-        Prefetch::Turns => "prefetched in turns",
-    };
     let group = |result: &ScenarioResult| match result.pace.mode.as_str() {
         "free" => "free".to_owned(),
         _ => result.pace.group.to_string(),
     };
     let lines = |result: &ScenarioResult| format!("lines of {} bytes", result.layout.line_bytes);
     let mut words = both.map(|result| format!("{} {}", result.layout.kind, group(result)));
-    let more = [both.map(|result| prefetch(result).to_owned()), both.map(lines)];
+    let more = [both.map(|result| in_words(result.pace.prefetch)), both.map(lines)];
     for [a, b] in more.into_iter().filter(|[a, b]| a != b) {
         words[0] += &format!(", {a}");
         words[1] += &format!(", {b}");
@@ -82,12 +77,94 @@ pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Optio
     (a != b).then(|| format!("{a} against {b}"))
 }
 
+/// The settings that were given and change how the same machine code runs, if those of two results differ: `skew 0 ns against skew 100 ns`.
+/// Those that a search chose differ from run to run, and belong to what the runs are compared for.
+pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<String> {
+    let both = [ours, theirs];
+    let searched = both.iter().any(|result| result.pace.searched);
+    let skews = |result: &ScenarioResult| {
+        let all: Vec<String> = result.skews.iter().map(|skew| format!("{:.1}", skew.skew_ns)).collect();
+        match &all[..] {
+            _ if !result.pace.given_skews => "skews of a sweep".to_owned(),
+            [one] => format!("skew {one} ns"),
+            [first, .., last] => format!("{} skews from {first} to {last} ns", all.len()),
+            [] => "no skew".to_owned(),
+        }
+    };
+    let evenly = |result: &ScenarioResult| {
+        let even = result.pace.mode == "paced" && !result.pace.given_skews && !result.pace.focused;
+        if even { "all skews evenly" } else { "the best skews" }.to_owned()
+    };
+    let period = |result: &ScenarioResult| {
+        result.pace.given_period_ns.map_or("a period that adapts".to_owned(), |ns| format!("a period of {ns:.1} ns"))
+    };
+    let stress = |result: &ScenarioResult| {
+        result.stress.as_ref().map_or("no stress".to_owned(), |stress| format!("{stress} stress"))
+    };
+    let mut all = vec![both.map(skews), both.map(period), both.map(stress)];
+    if both.iter().all(|result| !result.pace.given_skews) {
+        all.push(both.map(evenly));
+    }
+    if !searched {
+        all.push(both.map(|result| in_words(result.pace.prefetch)));
+        all.push(both.map(|result| format!("batches of {}", result.batch)));
+    }
+    let differing: Vec<String> =
+        all.into_iter().filter(|[a, b]| a != b).map(|[a, b]| format!("{a} against {b}")).collect();
+    (!differing.is_empty()).then(|| differing.join(", "))
+}
+
+/// A prefetch setting in words.
+fn in_words(prefetch: Prefetch) -> String {
+    match prefetch {
+        Prefetch::On => "prefetched",
+        Prefetch::Off => "not prefetched",
+        Prefetch::Turns => "prefetched in turns",
+    }
+    .to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::record::shipped;
     use crate::record::{self, SearchRecord};
     use crate::search::Measure;
+
+    #[test]
+    fn settings_that_were_given_tell_results_of_the_same_code_apart() {
+        let ours = shipped("2026-11-25T174425Z").results[0].clone();
+        assert_eq!((given(&ours, &ours), ours.pace.searched, ours.pace.given_skews), (None, false, false));
+        type Change = fn(&mut ScenarioResult);
+        let cases: [(Change, &str); 6] = [
+            (|r| r.pace.given_period_ns = Some(200.0), "a period that adapts against a period of 200.0 ns"),
+            (|r| r.stress = Some("memory".to_owned()), "no stress against memory stress"),
+            (|r| r.pace.focused = false, "the best skews against all skews evenly"),
+            (|r| r.pace.prefetch = Prefetch::On, "prefetched in turns against prefetched"),
+            (|r| r.batch = 16, "against batches of 16"),
+            (
+                |r| {
+                    r.pace.given_skews = true;
+                    r.skews.truncate(1);
+                    r.skews[0].skew_ns = 100.0;
+                },
+                "skews of a sweep against skew 100.0 ns",
+            ),
+        ];
+        for (change, words) in cases {
+            let mut theirs = ours.clone();
+            change(&mut theirs);
+            let said = given(&ours, &theirs).unwrap();
+            assert!(said.contains(words) && !said.contains(", "), "{said}");
+        }
+        // A search chooses anew in each run.
+        let searched = |batch| {
+            let mut result = ours.clone();
+            (result.pace.searched, result.batch) = (true, batch);
+            result
+        };
+        assert_eq!(given(&searched(16), &searched(64)), None);
+    }
 
     #[test]
     fn tests_with_the_same_settings_share_a_clause() {

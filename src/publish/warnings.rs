@@ -1,7 +1,8 @@
 //! The words of warnings. Table, Markdown and page take them from here; a record has the warnings' names.
 
 use super::last_writers::{prefetch_in_words, writers_in_words};
-use super::numbers::{count, rate, rate_with_interval};
+use super::numbers::{count, rate, rate_with_interval, short_count};
+use crate::harness::Goal;
 use crate::machine::{Host, in_order, parse_cpu_list};
 use crate::record::{LastWriterRecord, ScenarioResult, Warning};
 use crate::stats::Interval;
@@ -98,7 +99,7 @@ fn advice(warning: Warning, host: &Host, named: &[&ScenarioResult]) -> Option<St
              (`search` in the record)."
                 .to_owned(),
         ),
-        Warning::RateByLastWriters | Warning::Filtered | Warning::StoppedByFinding => None,
+        Warning::RateByLastWriters | Warning::Filtered | Warning::StoppedByFinding | Warning::GoalNotReached => None,
     }
 }
 
@@ -114,6 +115,7 @@ pub(super) fn short(warning: Warning, results: &[ScenarioResult]) -> String {
         Warning::Moved => "threads were moved off their CPUs",
         Warning::Filtered => "filter excluded instances",
         Warning::StoppedByFinding => "run ended by what it found",
+        Warning::GoalNotReached => "goal not reached",
         Warning::SeenInSearch => "races only in the search",
     };
     words.to_owned()
@@ -170,12 +172,36 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
                 count(iterations)
             )
         }
+        Warning::GoalNotReached => not_reached(result)?,
         Warning::StoppedByFinding => {
             let found = result.stopped_by.as_deref()?;
             let range = rate_with_interval(result.rate, Some(result.sequence?));
             format!("the run ended by what it found ({found}); the interval that allows for this is {range}")
         }
     })
+}
+
+/// How far a run is from its goal, and how much longer it would take.
+fn not_reached(result: &ScenarioResult) -> Option<String> {
+    let goal = result.goal.as_deref()?;
+    let known = result.sequence_of_rate().zip(result.rate).filter(|(_, rate)| *rate > 0.0);
+    let (so_far, times) = match (goal.parse(), result.sequence_of_rate(), known) {
+        (Ok(Goal::RateKnown(_)), _, None) => ("no race was seen".to_owned(), None),
+        (Ok(Goal::RateKnown(fraction)), _, Some((range, known))) => {
+            let half = (range.high - range.low) / 2.0 / known;
+            (format!("it is known to {}", rate(half)), Some((half / fraction).powi(2)))
+        }
+        (Ok(Goal::BoundBelow(bound)), Some(range), _) => {
+            let unseen = result.races == 0;
+            let interval = rate_with_interval(result.rate, Some(range));
+            (format!("the interval that allows for such a goal is {interval}"), unseen.then_some(range.high / bound))
+        }
+        _ => return None,
+    };
+    let longer = times.filter(|times| *times > 1.05 && times.is_finite()).map_or(String::new(), |times| {
+        format!("; a run about {} times as long reaches it", short_count(times.ceil() as u64))
+    });
+    Some(format!("the goal ({goal}) was not reached: {so_far}{longer}"))
 }
 
 fn drifted(result: &ScenarioResult) -> Option<String> {
@@ -225,7 +251,7 @@ mod tests {
     #[test]
     fn each_warning_has_its_words_and_no_other() {
         type Case = (Warning, fn(&mut ScenarioResult), &'static str);
-        let cases: [Case; 8] = [
+        let cases: [Case; 9] = [
             (
                 Warning::RateDrifted,
                 |r| r.drift = Some(Drift { statistic: 0.5, p: 1e-9 }),
@@ -271,6 +297,11 @@ mod tests {
                 Warning::StoppedByFinding,
                 |r| r.stopped_by = Some("rate known to 10 %".to_owned()),
                 "the run ended by what it found (rate known to 10 %); the interval that allows for this is ",
+            ),
+            (
+                Warning::GoalNotReached,
+                |r| r.goal = Some("rate known to 0.01 %".to_owned()),
+                "the goal (rate known to 0.01 %) was not reached: it is known to ",
             ),
             (
                 Warning::SeenInSearch,

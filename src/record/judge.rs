@@ -123,6 +123,17 @@ pub fn judge(results: &mut [ScenarioResult]) {
     }
 }
 
+impl ScenarioResult {
+    /// How many times rarer than the control of its `sensitivity` the race is at least: the lower end of the control's interval by
+    /// the upper end of its own. `results` are those of the record. `None` without a control, or if the two ends say nothing.
+    pub fn times_rarer(&self, results: &[ScenarioResult]) -> Option<f64> {
+        let name = &self.sensitivity.as_ref()?.control;
+        let rates = results.iter().filter(|result| result.scenario == *name).filter_map(|result| result.interval);
+        let low = rates.map(|interval| interval.low).fold(0.0, f64::max);
+        Some(low / self.interval?.high).filter(|times| *times >= 1.0)
+    }
+}
+
 /// Sets the finding of a result by the controls that it names. This is for sums, which do not contain all
 /// results of their parts' controls.
 pub(super) fn settle(result: &mut ScenarioResult) {
@@ -192,6 +203,25 @@ pub(super) mod tests {
     /// The architecture of the results.
     fn x86() -> Arch {
         "x86_64".parse().unwrap()
+    }
+
+    #[test]
+    fn a_race_is_rarer_by_the_ends_of_both_intervals() {
+        let record = crate::record::shipped("2026-11-26T093808Z");
+        let mut results = record.results;
+        let zero = results.iter().find(|result| result.sensitivity.is_some()).unwrap().clone();
+        let name = zero.sensitivity.as_ref().unwrap().control.clone();
+        let times = |results: &[ScenarioResult]| zero.times_rarer(results);
+        results.retain(|result| result.scenario == name);
+        let own = zero.interval.unwrap().high;
+        results[0].interval = interval(500, 1000);
+        let low = results[0].interval.unwrap().low;
+        assert!(low < 0.5);
+        assert_eq!(times(&results), Some(low / own));
+        results[0].interval.as_mut().unwrap().low = own / 2.0;
+        assert_eq!((times(&results), times(&[])), (None, None));
+        let without = ScenarioResult { sensitivity: None, ..zero.clone() };
+        assert_eq!(without.times_rarer(&results), None);
     }
 
     #[test]

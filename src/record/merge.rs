@@ -234,7 +234,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the pace", result.pace.mode.clone()),
             ("the group", unless_searched(given_group(result))),
             ("the prefetch setting", unless_searched(result.pace.prefetch.to_string())),
-            ("the stress", format!("{:?}", result.stress)),
+            ("the stress", result.stress.clone().unwrap_or_else(|| "none".to_owned())),
             ("focused", result.pace.focused.to_string()),
             (
                 "the period",
@@ -390,6 +390,7 @@ fn add(a: ScenarioResult, b: ScenarioResult) -> Summed<ScenarioResult> {
         atomics: a.atomics,
         lock: a.lock.or(b.lock),
         stopped_by: a.stopped_by.or(b.stopped_by),
+        goal: same(a.goal, b.goal),
         stress: a.stress,
         expected: a.expected,
         // The folder of the test, and the seed of the order of skews: those of the first part.

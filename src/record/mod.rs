@@ -321,6 +321,9 @@ pub struct ScenarioResult {
     /// `100 races`. In a sum, that of the first part that has one. Absent if time or iterations ended the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<String>,
+    /// What the run was to find out, as on the command line (`--stop-when`). In a sum, that of its parts if they have the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goal: Option<String>,
     /// If `stopped_by` is present: the 95 % confidence sequence of `rate`, which allows for that. `interval`
     /// assumes that the length of the run did not depend on what it found.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -50,7 +50,7 @@ impl ScenarioResult {
     }
 
     /// The 95 % confidence sequence of the rate.
-    pub(super) fn sequence_of_rate(&self) -> Option<Interval> {
+    pub fn sequence_of_rate(&self) -> Option<Interval> {
         sequence_with(self.races, self.iterations, self.effect())
     }
 

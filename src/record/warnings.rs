@@ -34,13 +34,15 @@ pub enum Warning {
     Filtered,
     /// The run ended by what it had found (`stopped_by`), so `sequence` stands in place of `interval`.
     StoppedByFinding,
+    /// The run did not find out what it was to (`goal`).
+    GoalNotReached,
     /// Races were seen while the settings were searched (`search`), and none afterwards.
     SeenInSearch,
 }
 
 impl Warning {
     /// All warnings, in the order in which they are printed.
-    pub const ALL: [Warning; 8] = [
+    pub const ALL: [Warning; 9] = [
         Warning::RateDrifted,
         Warning::RateVaried,
         Warning::RateByLastWriters,
@@ -48,6 +50,7 @@ impl Warning {
         Warning::Moved,
         Warning::Filtered,
         Warning::StoppedByFinding,
+        Warning::GoalNotReached,
         Warning::SeenInSearch,
     ];
 
@@ -65,6 +68,10 @@ impl Warning {
             Warning::Moved => result.moved > 0,
             Warning::Filtered => result.filtered > 0,
             Warning::StoppedByFinding => result.sequence.is_some(),
+            // The rate of a control that shows no race is no goal of anyone.
+            Warning::GoalNotReached => {
+                result.goal.is_some() && result.stopped_by.is_none() && (result.races > 0 || !result.is_control)
+            }
             Warning::SeenInSearch => result.races == 0 && result.seen().1 > 0,
         }
     }

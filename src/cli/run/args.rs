@@ -192,9 +192,9 @@ impl RunArgs {
         only_paced(group.is_some() || prefetch.is_some(), "--group and --prefetch apply")
     }
 
-    /// Whether wakerace chooses when a scenario ends.
-    pub(super) fn is_open_ended(&self) -> bool {
-        let decided = matches!(self.stop_when, Some(Goal::BoundBelow(_)));
+    /// Whether wakerace chooses when a scenario with this goal ends.
+    pub(super) fn is_open_ended(&self, goal: Option<Goal>) -> bool {
+        let decided = matches!(goal, Some(Goal::BoundBelow(_)));
         self.duration.is_none() && self.iterations.is_none() && self.stop_after_races.is_none() && !decided
     }
 

@@ -60,7 +60,9 @@ pub(super) fn schedule(args: &RunArgs, runs: &[Run<'_>]) -> String {
     } else {
         String::new()
     };
-    let time = limits(args, runs).duration.map(|each| each * args.repeat * u32::try_from(rounds).unwrap_or(u32::MAX));
+    let time = limits(args, args.stop_when, runs)
+        .duration
+        .map(|each| each * args.repeat * u32::try_from(rounds).unwrap_or(u32::MAX));
     let about = time.map_or(String::new(), |time| format!(", about {}", in_words(time)));
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     format!("{tests} test{}, {count} run{}{repeats}{at_once}{about}", plural(tests), plural(runs.len()))

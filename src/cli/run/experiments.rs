@@ -14,7 +14,7 @@ use crate::cli::settings;
 use crate::codegen::{Atomics, Target};
 use crate::error::{Error, Result};
 use crate::experiment::{Choice, Common, Experiment, PaceChoice, Searching};
-use crate::harness::Limits;
+use crate::harness::{Goal, Limits};
 use crate::layout::LayoutKind;
 use crate::machine::{Class, Edges, Host, Placement};
 use crate::profile::kept::{Kept, KeptSettings};
@@ -37,7 +37,7 @@ pub(super) fn experiments<'a>(
     args: &RunArgs,
     arch: Arch,
     host: &Host,
-    planned: &[(&'a Scenario, Placement)],
+    (planned, named): (&[(&'a Scenario, Placement)], impl Fn(&Scenario) -> bool),
 ) -> Result<Vec<Experiment<'a>>> {
     let target = target(args, arch)?;
     let clock = host.clock_measured;
@@ -52,7 +52,7 @@ pub(super) fn experiments<'a>(
         edges,
         line: host.false_sharing_bytes,
         seed: args.seed,
-        limits: limits(args, planned),
+        limits: limits(args, args.stop_when, planned),
         nice: args.nice,
         event: arch.line_fills(&host.cpu_ids),
         window: args.measure.window.is_some(),
@@ -65,6 +65,7 @@ pub(super) fn experiments<'a>(
     }
     let chooser =
         Chooser { args, host, common: &common, unfit, profile, kept, knowledge: Arc::new(Mutex::new(knowledge)) };
+    let of_controls = limits(args, goal_of_control(args), planned);
     let mut experiments = Vec::new();
     for (scenario, placement) in planned {
         let choice = chooser.choice(scenario, placement)?;
@@ -72,6 +73,7 @@ pub(super) fn experiments<'a>(
         if let Some(note) = &expectation.note {
             terminal::err(&format!("{note}; the verdict is taken from the test's header\n"));
         }
+        let common = if named(scenario) { common } else { Common { limits: of_controls, ..common } };
         experiments.push(Experiment::new(scenario, placement.clone(), choice, expectation, &common)?);
     }
     Ok(experiments)
@@ -79,18 +81,24 @@ pub(super) fn experiments<'a>(
 
 /// When each experiment ends. Without limits on the command line, all of them take about [`DEFAULT_TOTAL`]. A bound is
 /// decided at some time, but the rate of a race that never happens is never known.
-pub(super) fn limits(args: &RunArgs, planned: &[(&Scenario, Placement)]) -> Limits {
+pub(super) fn limits(args: &RunArgs, goal: Option<Goal>, planned: &[(&Scenario, Placement)]) -> Limits {
     // With --pairs, pairs of one test that share no CPU run at the same time: at most half as many as there
     // are CPUs.
     let cpus: HashSet<usize> = planned.iter().flat_map(|(_, placement)| placement.cpus.iter().copied()).collect();
     let at_once = if args.pairs.is_some() { (cpus.len() / 2).max(1) } else { 1 };
     let share = DEFAULT_TOTAL.div_f64(planned.len().div_ceil(at_once).max(1) as f64).max(DEFAULT_LEAST);
     Limits {
-        duration: args.duration.or(args.is_open_ended().then_some(share)),
+        duration: args.duration.or(args.is_open_ended(goal).then_some(share)),
         iterations: args.iterations,
         races: args.stop_after_races,
-        goal: args.stop_when,
+        goal,
     }
+}
+
+/// The goal of a control that was not named. It shows how rare a race is that this machine can still see, so its rate must be known. A
+/// bound is a goal for the named tests: the first batch of a control decides it, and says little about its rate.
+fn goal_of_control(args: &RunArgs) -> Option<Goal> {
+    args.stop_when.filter(|goal| !matches!(goal, Goal::BoundBelow(_)))
 }
 
 fn target(args: &RunArgs, arch: Arch) -> Result<Target> {

@@ -61,7 +61,7 @@ pub fn measured(args: &RunArgs) -> Result<(u8, Record)> {
     }
     let mut host = machine::describe(&topology, &allowed, Calibration::new());
     host.label.clone_from(&args.output.label);
-    let experiments = experiments(args, arch, &host, &runs)?;
+    let experiments = experiments(args, arch, &host, (&runs, |scenario| chosen.names(scenario)))?;
 
     let mut output = Output::new(&args.output, record::default_path(&host, started))?;
     let rounds = rounds(&experiments);

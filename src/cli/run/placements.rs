@@ -24,6 +24,13 @@ pub(super) struct Chosen {
     pub(super) unreadable: Option<Error>,
 }
 
+impl Chosen {
+    /// Whether a scenario was named, and is not there only as a control.
+    pub(super) fn names(&self, scenario: &Scenario) -> bool {
+        self.asked.contains(&*scenario.sha256)
+    }
+}
+
 /// Chooses the scenarios to run. A file that cannot be read, or that is not a test, does not stop the others.
 ///
 /// # Errors
@@ -197,7 +204,7 @@ fn most_by_default() -> usize {
 ///
 /// Returns the runs and those placements that are left out.
 fn within_default<'a>(args: &RunArgs, topology: &Topology, runs: Vec<Run<'a>>) -> (Vec<Run<'a>>, Vec<Placement>) {
-    let chosen_by_hand = !args.scenarios.is_empty() || args.pairs.is_some() || !args.is_open_ended();
+    let chosen_by_hand = !args.scenarios.is_empty() || args.pairs.is_some() || !args.is_open_ended(args.stop_when);
     if chosen_by_hand || runs.len() <= most_by_default() {
         return (runs, Vec::new());
     }

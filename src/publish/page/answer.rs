@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::runs::Run;
 use super::sum::Sum;
 use super::words::{best_control, listed};
+use crate::catalogue::is_added;
 use crate::litmus::Verdict;
 use crate::publish::cpus;
 use crate::publish::distances;
@@ -37,12 +38,13 @@ pub(super) struct OnCpu<'a> {
     sums: Vec<&'a Sum<'a>>,
 }
 
-/// The test that the answer is about: the race as in the kernel, or else the first test that is no control.
+/// The test that the answer is about: the race as in the kernel, or else the first test that no run adds by itself.
 pub(super) fn subject<'a>(sums: &'a [Sum<'a>]) -> Option<&'a str> {
     let first = |wanted: &dyn Fn(&Sum<'_>) -> bool| sums.iter().find(|sum| wanted(sum));
     first(&|sum| sum.first().scenario == RACE)
         .or_else(|| first(&|sum| sum.first().group == "race"))
         .or_else(|| first(&|sum| sum.first().group != "controls"))
+        .or_else(|| first(&|sum| !is_added(&sum.first().scenario, &sum.run.host().architecture)))
         .or(sums.first())
         .map(|sum| sum.first().scenario.as_str())
 }

@@ -103,7 +103,7 @@ fn breakable(sum: &Sum<'_>) -> String {
                     // Early versions did not tell kinds of reordering apart.
                     None => format!("On these CPUs {} fired in the same run, of whatever kind", controls(sum)),
                 },
-                relative(first),
+                relative(sum),
             )
         }
         Finding::Inconclusive => {
@@ -143,9 +143,11 @@ pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'
 }
 
 /// How rare the unseen race is at least, relative to a control.
-fn relative(result: &ScenarioResult) -> String {
-    result.sensitivity.as_ref().map_or(String::new(), |sensitivity| {
-        format!("; the race is at least {} times rarer than {}", at_least(1.0 / sensitivity.bound), sensitivity.control)
+fn relative(sum: &Sum<'_>) -> String {
+    let (first, record) = (sum.first(), sum.run.record());
+    let times = record.and_then(|record| first.times_rarer(&record.results));
+    first.sensitivity.as_ref().zip(times).map_or(String::new(), |(sensitivity, times)| {
+        format!("; the race is at least {} times rarer than {}", at_least(times), sensitivity.control)
     })
 }
 

@@ -245,6 +245,7 @@ fn result(test: &Test, arch: Arch) -> ScenarioResult {
         interval_per_match: None,
         effective_iterations: None,
         stopped_by: None,
+        goal: None,
         sightings: None,
         sequence: None,
         reproducibility: None,

@@ -51,6 +51,15 @@ impl AnyRecord {
         }
     }
 
+    /// The ids of the runs whose counts are in the record ([`super::RunRecord::held`]).
+    pub fn held(&self) -> Vec<String> {
+        match self {
+            AnyRecord::Run(record) => record.held(),
+            AnyRecord::Protocol(record) => record.held(),
+            AnyRecord::Campaign(record) => record.held(),
+        }
+    }
+
     /// The problems that validation finds; empty if the record is valid.
     pub fn problems(&self) -> Vec<String> {
         match self {

@@ -9,6 +9,7 @@ use crate::arch::Arch;
 use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::codegen;
+use crate::harness::Goal;
 use crate::litmus::Source;
 use crate::litmus::naming::MOST_CHARACTERS;
 use crate::machine::{CounterOffset, offset_problems};
@@ -167,6 +168,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         interval_per_match: _,
         effective_iterations: _,
         stopped_by: _,
+        goal,
         sequence: _,
         reproducibility: _,
         drift,
@@ -197,6 +199,9 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         former_meanings: _, // only an earlier version's reader adds one
         extra: _,
     } = result;
+    if let Some(Err(wrong)) = goal.as_ref().map(|goal| goal.parse::<Goal>()) {
+        problems.say("goal", wrong);
+    }
     if scenario.is_empty() {
         problems.say("scenario", "is empty; expected the test's name");
     }
