@@ -83,8 +83,11 @@ pub(super) struct Part<'a> {
     pub stratum: &'a StratumRecord,
     /// The counts without a neighbour, if it has these.
     pub without_neighbour: Option<&'a WithoutNeighbourRecord>,
-    /// Its share of the time.
+    /// Its share of the time, or of the result's iterations if many of these are at no distance: then it has not all that was counted in its
+    /// time.
     pub share: f64,
+    /// What the share is of.
+    pub of: &'static str,
 }
 
 impl Part<'_> {
@@ -92,7 +95,7 @@ impl Part<'_> {
     pub fn heading(&self) -> String {
         let ns = self.stratum.ns;
         let at = if self.is_all() { distance(ns) } else { distance_without_neighbour(ns) };
-        format!("{at}, {} of the time", share_of_time(self.share))
+        format!("{at}, {} of the {}", share_of_time(self.share), self.of)
     }
 
     /// Whether it is all that was counted at its distance.
@@ -143,11 +146,17 @@ pub(super) fn parts(result: &ScenarioResult) -> Vec<Part<'_>> {
     let Some(distances) = &result.distances else { return Vec::new() };
     let looked = neighbours(distances).is_some();
     let mut parts = Vec::new();
+    let of = if at_no_distance(result).is_some() { "iterations" } else { "time" };
+    let mut push = |stratum, without_neighbour, share_of_time| {
+        let part = Part { stratum, without_neighbour, share: share_of_time, of };
+        let share = share(part.counts().iterations, result.iterations).filter(|_| of == "iterations");
+        parts.push(Part { share: share.unwrap_or(share_of_time), ..part });
+    };
     for (stratum, share) in distances.strata.iter().zip(distances.shares()).filter(|(at, _)| at.iterations > 0) {
-        parts.push(Part { stratum, without_neighbour: None, share });
+        push(stratum, None, share);
         if let Some(part) = changed_by_neighbours(stratum).filter(|_| looked) {
             let share = if stratum.elapsed_s > 0.0 { share * part.elapsed_s / stratum.elapsed_s } else { 0.0 };
-            parts.push(Part { stratum, without_neighbour: Some(part), share });
+            push(stratum, Some(part), share);
         }
     }
     let says_more = parts.iter().any(|part| !part.is_all()) || !several(result).is_empty();
@@ -245,7 +254,10 @@ fn at_none(record: &Record) -> Option<String> {
     let mut shares: Vec<(f64, &str)> =
         tests.into_iter().filter_map(|(name, none, all)| Some((notable(none, all)?, name))).collect();
     shares.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let each: Vec<String> = shares.iter().map(|(share, name)| format!("{} of {name}", share_of_time(*share))).collect();
+    let of = |at: usize| if at == 0 { "of the iterations of" } else { "of" };
+    let each =
+        shares.iter().enumerate().map(|(at, (share, name))| format!("{} {} {name}", share_of_time(*share), of(at)));
+    let each: Vec<String> = each.collect();
     (!each.is_empty()).then(|| format!("Counted at no distance, {WHY_NONE}: {}.", first_few(&each, NAMED)))
 }
 
@@ -365,7 +377,7 @@ pub(super) mod tests {
     fn a_run_that_followed_has_a_rate_at_each_distance() {
         let mut record = moved();
         assert_eq!(rates(&record.results[0]).unwrap(), "10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns");
-        let at_none = "Counted at no distance, because the CPUs were moving, the settings were for another distance, or none was measured: 5 % of SB.";
+        let at_none = "Counted at no distance, because the CPUs were moving, the settings were for another distance, or none was measured: 5 % of the iterations of SB.";
         assert_eq!(summary(&record).last().unwrap(), at_none);
         let html = super::super::page(&[super::super::Entry {
             name: "a.json".to_owned(),
@@ -387,7 +399,7 @@ pub(super) mod tests {
         // Two placements of a test are one test, and a single stratum has a line if it has not all counts.
         record.results.push(moved().results.swap_remove(0));
         record.results[1].placement.cpus.reverse();
-        assert!(summary(&record).last().unwrap().ends_with(" 3 % of SB."), "{:?}", summary(&record));
+        assert!(summary(&record).last().unwrap().ends_with(" 3 % of the iterations of SB."), "{:?}", summary(&record));
         let distances = record.results[1].distances.as_mut().unwrap();
         distances.strata.truncate(1);
         assert_eq!(lines(&record.results[1]).len(), 1);
@@ -398,6 +410,6 @@ pub(super) mod tests {
         record.results[0].distances.as_mut().unwrap().strata[0].iterations = 0;
         assert_eq!(rates(&record.results[0]).unwrap(), "50.0 % [40.0, 60.0] at 180 ns");
         let places: Vec<String> = lines(&record.results[0]).into_iter().map(|mut cells| cells.swap_remove(1)).collect();
-        assert_eq!(places, ["at 180 ns, 90 % of the time"]);
+        assert_eq!(places, ["at 180 ns, < 1 % of the iterations"]);
     }
 }
