@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::history::Block;
-use crate::stats::{Count, effect_in_time, sequence_with};
+use crate::stats::{Count, Interval, effect_in_time, sequence_with};
 
 /// The fewest blocks that tell how much the rate changes. With fewer, no rate counts as known.
 const LEAST_BLOCKS: usize = 16;
@@ -24,12 +24,15 @@ impl Goal {
     pub(super) fn is_reached(self, races: u64, iterations: u64, blocks: &[Block]) -> bool {
         let counts: Vec<Count> = blocks.iter().map(|block| Count { seen: block.races, of: block.iterations }).collect();
         let Some(found) = sequence_with(races, iterations, effect_in_time(&counts)) else { return false };
+        let enough = !matches!(self, Goal::RateKnown(_)) || blocks.len() >= LEAST_BLOCKS;
+        enough && self.is_met(races as f64 / iterations as f64, found)
+    }
+
+    /// Whether a rate with this interval is what was to be found out.
+    pub fn is_met(self, rate: f64, interval: Interval) -> bool {
         match self {
-            Goal::RateKnown(fraction) => {
-                let rate = races as f64 / iterations as f64;
-                blocks.len() >= LEAST_BLOCKS && races > 0 && (found.high - found.low) / 2.0 <= fraction * rate
-            }
-            Goal::BoundBelow(bound) => found.high < bound || found.low > bound,
+            Goal::RateKnown(fraction) => rate > 0.0 && (interval.high - interval.low) / 2.0 <= fraction * rate,
+            Goal::BoundBelow(bound) => interval.high < bound || interval.low > bound,
         }
     }
 }

@@ -164,8 +164,6 @@ pub(super) struct Leader<'a> {
     parked: HashMap<usize, Regime>,
     /// Whether the last batch ran at a selected skew.
     focused: bool,
-    /// Whether the history has only batches at a period that was chosen.
-    settled: bool,
     iterations_before: u64,
     races_before: u64,
     /// Since when threads are off their CPUs (`None` if they are not), and how long that may last (`lasts`).
@@ -201,8 +199,10 @@ pub(super) struct RunTotals {
     /// reason (`stranded`).
     pub moved: u64,
     pub stranded: bool,
-    /// Race rates batch by batch, for batches with a settled period.
+    /// Race rates batch by batch: at a period that was chosen if it is `settled`, else of the batches so far.
     pub history: History,
+    /// See `history`.
+    pub settled: bool,
     /// The distances between the CPUs, if they were measured, and how often an offset between their counters changed.
     pub distances: Option<Distances>,
     pub offset_changes: u64,
@@ -250,7 +250,6 @@ impl<'a> Leader<'a> {
             level: 0,
             parked: HashMap::new(),
             focused: false,
-            settled: false,
             iterations_before: 0,
             races_before: 0,
             away: None,
@@ -315,6 +314,7 @@ impl<'a> Leader<'a> {
         // The history restarts once, because rates at all skews are not those at the selected ones.
         if self.sweeps.iter().all(|sweep| sweep.selected.is_empty()) {
             self.totals.history.clear();
+            self.totals.settled = false;
             self.distances.iter_mut().for_each(Distances::forget_rates);
         }
         if self.sweeps[self.level].selected != skews {
@@ -444,12 +444,12 @@ impl<'a> Leader<'a> {
         let alike = self.focused || !self.sweeps.iter().any(focusing);
         // Until the period is chosen, rates describe the period too. A run that ends before that has no others.
         let settled = self.plan.adapt == Adapt::Never || self.regime.control.settled();
-        if settled && !self.settled {
-            self.settled = true;
+        if alike && settled && !totals.settled {
+            totals.settled = true;
             totals.history.clear();
             self.distances.iter_mut().for_each(Distances::forget_rates);
         }
-        let shows = alike && passed > 0 && settled == self.settled;
+        let shows = alike && passed > 0 && settled == totals.settled;
         if shows {
             totals.history.push(more, passed);
         }
@@ -465,7 +465,9 @@ impl<'a> Leader<'a> {
             && iterations as f64 >= self.look_at
         {
             self.look_at = LOOK_AGAIN * iterations as f64;
-            totals.found |= goal.is_reached(races, iterations, totals.history.blocks());
+            // The rate of periods that nobody chose is no rate to know.
+            let blocks = if totals.settled { totals.history.blocks() } else { &[] };
+            totals.found |= goal.is_reached(races, iterations, blocks);
         }
         // A disturbed batch does not show what the machine can keep.
         if !flaws.disturbed {
@@ -786,13 +788,47 @@ mod tests {
         let mut lengths = Vec::new();
         for _ in 0..1000 {
             let batch = led.next().unwrap();
-            lengths.push((led.leader.settled, led.leader.totals.history.rates().len()));
+            lengths.push((led.leader.totals.settled, led.leader.totals.history.rates().len()));
             led.done(batch, FINE, false);
         }
         let chosen = lengths.iter().position(|(settled, _)| *settled).unwrap();
         assert!(chosen > 2, "{chosen}");
         assert_eq!(lengths[chosen - 1], (false, chosen - 1));
         assert_eq!(lengths[chosen], (true, 1));
+    }
+
+    #[test]
+    fn a_rate_is_known_only_at_a_period_that_was_chosen() {
+        let limits = Limits { goal: Some(Goal::RateKnown(0.5)), ..Limits::default() };
+        let (plan, go) = (RunPlan { adapt: Adapt::Kept, limits, ..plan() }, AtomicBool::new(false));
+        let mut led = Led::new(&plan, &go);
+        while let Some(batch) = led.next() {
+            led.done(batch, FINE, true);
+        }
+        assert!(led.leader.totals.settled && led.number > 16, "{}", led.number);
+    }
+
+    /// Where skews are selected, the period is chosen anew at these. Until it is, the history has what there is at them.
+    #[test]
+    fn the_history_goes_on_while_a_period_for_the_selected_skews_is_chosen() {
+        let skews = [-10, 0, 10].map(Ticks).to_vec();
+        let plan = RunPlan { skews, focus: true, adapt: Adapt::Races, ..plan() };
+        let go = AtomicBool::new(false);
+        let mut led = Led::new(&plan, &go);
+        for _ in 0..200 {
+            let batch = led.next().unwrap();
+            led.done(batch, FINE, true);
+            if led.leader.selects() && led.leader.sweeps[0].selected.is_empty() {
+                led.leader.select(vec![1]);
+                assert!(led.leader.totals.history.rates().is_empty() && !led.leader.totals.settled);
+                break;
+            }
+        }
+        for _ in 0..6 {
+            let batch = led.next().unwrap();
+            led.done(batch, FINE, true);
+        }
+        assert!(!led.leader.totals.history.rates().is_empty());
     }
 
     #[test]

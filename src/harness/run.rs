@@ -406,8 +406,10 @@ impl<'a> Shared<'a> {
                 counts.iter().copied().try_fold(0, |sum: u64, count| Some(sum.saturating_add(count?)))
             },
             distances: (totals.distances.as_ref())
-                .map(|distances| DistanceCounts::new(distances, totals.offset_changes, &tally, clock)),
-            history: totals.history.rates().to_vec(),
+                .map(|distances| DistanceCounts::new(distances, totals.offset_changes, &tally, clock))
+                .map(|counts| if totals.settled { counts } else { counts.without_history() }),
+            // Rates at periods that were tried tell of no drift.
+            history: if totals.settled { totals.history.rates().to_vec() } else { Vec::new() },
             blocks: totals.history.blocks().to_vec(),
             chains: chains.iter().map(|(chain, _)| *chain).collect(),
             chain_drifts: chains.iter().map(|(_, drifts)| drifts).sum(),

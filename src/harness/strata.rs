@@ -67,6 +67,12 @@ pub struct WithoutNeighbour {
 }
 
 impl DistanceCounts {
+    /// The same without the rates in order of time, which tell of no drift if they are of periods that were tried.
+    pub(super) fn without_history(mut self) -> DistanceCounts {
+        self.strata.iter_mut().for_each(|stratum| stratum.history.clear());
+        self
+    }
+
     pub(super) fn new(distances: &Distances, offset_changes: u64, tally: &Tally, clock: Clock) -> DistanceCounts {
         let skews = || tally.skews.iter().map(|tally| tally.skew);
         let strata = distances.strata();

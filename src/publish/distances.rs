@@ -83,8 +83,8 @@ pub(super) struct Part<'a> {
     pub stratum: &'a StratumRecord,
     /// The counts without a neighbour, if it has these.
     pub without_neighbour: Option<&'a WithoutNeighbourRecord>,
-    /// Its share of the time, or of the result's iterations if many of these are at no distance: then it has not all that was counted in its
-    /// time.
+    /// Its share of the time, or of the result's iterations if many of these are at no distance. A share of the time would then
+    /// promise more than it counted.
     pub share: f64,
     /// What the share is of.
     pub of: &'static str,

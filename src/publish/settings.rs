@@ -77,26 +77,23 @@ pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Optio
     (a != b).then(|| format!("{a} against {b}"))
 }
 
-/// The settings that were given and change how the same machine code runs, if those of two results differ: `skew 0 ns against skew 100 ns`.
+/// The settings that were given and change how the same machine code runs, if those of two results differ: `skews of 0 ns against skews of 100 ns`.
 /// Those that a search chose differ from run to run, and belong to what the runs are compared for.
 pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<String> {
     let both = [ours, theirs];
     let searched = both.iter().any(|result| result.pace.searched);
+    // To a nanosecond: a skew is a number of ticks, which differ from clock to clock.
     let skews = |result: &ScenarioResult| {
-        let all: Vec<String> = result.skews.iter().map(|skew| format!("{:.1}", skew.skew_ns)).collect();
-        match &all[..] {
-            _ if !result.pace.given_skews => "skews of a sweep".to_owned(),
-            [one] => format!("skew {one} ns"),
-            [first, .., last] => format!("{} skews from {first} to {last} ns", all.len()),
-            [] => "no skew".to_owned(),
-        }
+        let all: Vec<String> = result.skews.iter().map(|skew| format!("{:.0}", skew.skew_ns)).collect();
+        let given = result.pace.given_skews;
+        if given { format!("skews of {} ns", all.join(", ")) } else { "skews of a sweep".to_owned() }
     };
     let evenly = |result: &ScenarioResult| {
         let even = result.pace.mode == "paced" && !result.pace.given_skews && !result.pace.focused;
         if even { "all skews evenly" } else { "the best skews" }.to_owned()
     };
     let period = |result: &ScenarioResult| {
-        result.pace.given_period_ns.map_or("a period that adapts".to_owned(), |ns| format!("a period of {ns:.1} ns"))
+        result.pace.given_period_ns.map_or("a period that adapts".to_owned(), |ns| format!("a period of {ns:.0} ns"))
     };
     let stress = |result: &ScenarioResult| {
         result.stress.as_ref().map_or("no stress".to_owned(), |stress| format!("{stress} stress"))
@@ -137,7 +134,7 @@ mod tests {
         assert_eq!((given(&ours, &ours), ours.pace.searched, ours.pace.given_skews), (None, false, false));
         type Change = fn(&mut ScenarioResult);
         let cases: [(Change, &str); 6] = [
-            (|r| r.pace.given_period_ns = Some(200.0), "a period that adapts against a period of 200.0 ns"),
+            (|r| r.pace.given_period_ns = Some(200.0), "a period that adapts against a period of 200 ns"),
             (|r| r.stress = Some("memory".to_owned()), "no stress against memory stress"),
             (|r| r.pace.focused = false, "the best skews against all skews evenly"),
             (|r| r.pace.prefetch = Prefetch::On, "prefetched in turns against prefetched"),
@@ -148,7 +145,7 @@ mod tests {
                     r.skews.truncate(1);
                     r.skews[0].skew_ns = 100.0;
                 },
-                "skews of a sweep against skew 100.0 ns",
+                "skews of a sweep against skews of 100 ns",
             ),
         ];
         for (change, words) in cases {

@@ -127,9 +127,16 @@ impl ScenarioResult {
     /// How many times rarer than the control of its `sensitivity` the race is at least: the lower end of the control's interval by
     /// the upper end of its own. `results` are those of the record. `None` without a control, or if the two ends say nothing.
     pub fn times_rarer(&self, results: &[ScenarioResult]) -> Option<f64> {
-        let name = &self.sensitivity.as_ref()?.control;
-        let rates = results.iter().filter(|result| result.scenario == *name).filter_map(|result| result.interval);
-        let low = rates.map(|interval| interval.low).fold(0.0, f64::max);
+        let sensitivity = self.sensitivity.as_ref()?;
+        let cpus = &self.placement.cpus;
+        let here = |control: &&ScenarioResult| {
+            let own = &control.placement.cpus;
+            control.scenario == sensitivity.control && (own == cpus || ran_within(own, cpus))
+        };
+        let off = |control: &ScenarioResult| (control.rate.unwrap_or(0.0) - sensitivity.rate).abs();
+        let control = results.iter().filter(here).min_by(|a, b| off(a).total_cmp(&off(b)))?;
+        // In a sum the control of one part may have raced less often than all of them together.
+        let low = control.sequence.or(control.interval)?.low.min(sensitivity.rate);
         Some(low / self.interval?.high).filter(|times| *times >= 1.0)
     }
 }
@@ -215,11 +222,18 @@ pub(super) mod tests {
         results.retain(|result| result.scenario == name);
         let own = zero.interval.unwrap().high;
         results[0].interval = interval(500, 1000);
-        let low = results[0].interval.unwrap().low;
-        assert!(low < 0.5);
+        let low = results[0].interval.unwrap().low.min(zero.sensitivity.as_ref().unwrap().rate);
         assert_eq!(times(&results), Some(low / own));
         results[0].interval.as_mut().unwrap().low = own / 2.0;
         assert_eq!((times(&results), times(&[])), (None, None));
+        // Only the control on these CPUs counts.
+        let mut elsewhere = results[0].clone();
+        elsewhere.interval = interval(999, 1000);
+        elsewhere.placement.cpus = vec![77, 78];
+        results[0].interval = interval(500, 1000);
+        results.push(elsewhere);
+        assert_eq!(times(&results), Some(low / own));
+        assert_eq!(times(&results[1..]), None);
         let without = ScenarioResult { sensitivity: None, ..zero.clone() };
         assert_eq!(without.times_rarer(&results), None);
     }

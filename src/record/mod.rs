@@ -321,7 +321,7 @@ pub struct ScenarioResult {
     /// `100 races`. In a sum, that of the first part that has one. Absent if time or iterations ended the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stopped_by: Option<String>,
-    /// What the run was to find out, as on the command line (`--stop-when`). In a sum, that of its parts if they have the same.
+    /// The goal of the run, as on the command line (`--stop-when`). In a sum, that of its parts if they have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub goal: Option<String>,
     /// If `stopped_by` is present: the 95 % confidence sequence of `rate`, which allows for that. `interval`
@@ -389,7 +389,7 @@ pub struct ScenarioResult {
     #[serde(default, alias = "starts", skip_serializing_if = "Vec::is_empty")]
     pub last_writers: Vec<LastWriterRecord>,
     /// The counts of up to 128 blocks of consecutive batches, in order of time. Only batches at the final
-    /// skews and periods are in blocks. Absent in sums, which have `repeats` instead, and in records of
+    /// skews and periods are in blocks, or, in a run that ended before these were chosen, those so far. Absent in sums, which have `repeats` instead, and in records of
     /// versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<CountRecord>,

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{LastWriterRecord, ScenarioResult};
+use crate::harness::Goal;
 use crate::stats::{Interval, interval};
 
 /// The least share of discarded iterations that gives a warning.
@@ -34,7 +35,7 @@ pub enum Warning {
     Filtered,
     /// The run ended by what it had found (`stopped_by`), so `sequence` stands in place of `interval`.
     StoppedByFinding,
-    /// The run did not find out what it was to (`goal`).
+    /// The run ended before it reached its goal (`goal`).
     GoalNotReached,
     /// Races were seen while the settings were searched (`search`), and none afterwards.
     SeenInSearch,
@@ -68,10 +69,7 @@ impl Warning {
             Warning::Moved => result.moved > 0,
             Warning::Filtered => result.filtered > 0,
             Warning::StoppedByFinding => result.sequence.is_some(),
-            // The rate of a control that shows no race is no goal of anyone.
-            Warning::GoalNotReached => {
-                result.goal.is_some() && result.stopped_by.is_none() && (result.races > 0 || !result.is_control)
-            }
+            Warning::GoalNotReached => result.misses_its_goal(),
             Warning::SeenInSearch => result.races == 0 && result.seen().1 > 0,
         }
     }
@@ -81,6 +79,17 @@ impl ScenarioResult {
     /// The warnings that apply to this result.
     pub(super) fn current_warnings(&self) -> Vec<Warning> {
         Warning::ALL.into_iter().filter(|warning| warning.applies(self)).collect()
+    }
+
+    /// Whether the run ended before it reached its goal. Repeats and the parts of a sum may have reached it together.
+    fn misses_its_goal(&self) -> bool {
+        let Some(goal) = self.goal.as_ref().and_then(|text| text.parse::<Goal>().ok()) else { return false };
+        let together = self.repeats.len() > 1;
+        let ended_by_it = !together && self.stopped_by == self.goal;
+        let met = self.rate.zip(self.sequence_of_rate()).is_some_and(|(rate, range)| goal.is_met(rate, range));
+        // A control that must not race has no rate to know.
+        let hopeless = self.is_control && self.races == 0 && matches!(goal, Goal::RateKnown(_));
+        !ended_by_it && !met && !hopeless
     }
 
     /// The share of iterations that were discarded, because a thread lost its CPU.
