@@ -11,7 +11,6 @@ use super::sums::{Sum, by_class};
 use super::unmeasured::{INTERRUPTED, unmeasured};
 use super::zeros::{Doubt, TOO_LITTLE, doubt_of, independence, place, rests_on, with_rates};
 use super::{distances, line_fills, power, titles, warnings};
-use crate::catalogue::is_added;
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
@@ -141,7 +140,7 @@ const NAMED: usize = 6;
 /// How rare the unseen races of a placement are at least, relative to a control, with the names of their tests. Uses the
 /// weakest of the bounds. Controls that the run added have a part in it only if nothing else was unseen.
 fn least_sensitive(unseen: &[&ScenarioResult], record: &Record) -> String {
-    let added = |result: &ScenarioResult| is_added(&result.scenario, &record.host.architecture);
+    let added = |result: &ScenarioResult| record.added(&result.scenario);
     let only_added = unseen.iter().all(|result| added(result));
     let asked = || unseen.iter().filter(|result| only_added || !added(result));
     let known = || asked().filter_map(|result| Some((*result, result.times_rarer(&record.results)?)));

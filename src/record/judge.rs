@@ -213,6 +213,19 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_control_that_is_named_was_not_added() {
+        let mut record = crate::record::shipped("2026-11-26T093808Z");
+        let added =
+            |record: &crate::record::Record| ["SB", "S01-core+nt", "S05-swapped"].map(|name| record.added(name));
+        assert_eq!(added(&record), [true, true, false]);
+        record.command = ["wakerace", "run", "S01", "SB", "-d", "1s"].map(str::to_owned).to_vec();
+        assert_eq!(added(&record), [false, false, false]);
+        record.host.architecture = "sparc".to_owned();
+        record.command.clear();
+        assert_eq!(added(&record), [false; 3]);
+    }
+
+    #[test]
     fn a_race_is_rarer_by_the_ends_of_both_intervals() {
         let record = crate::record::shipped("2026-11-26T093808Z");
         let mut results = record.results;

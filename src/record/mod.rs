@@ -203,6 +203,16 @@ pub struct Tool {
     pub commit: String,
 }
 
+impl Record {
+    /// Whether a run added this test as a control: it is one of those that runs add, and no command names it.
+    pub fn added(&self, scenario: &str) -> bool {
+        let names =
+            |word: &String| word == scenario || scenario.split_once('-').is_some_and(|(prefix, _)| prefix == word);
+        let mut words = self.parts.iter().flat_map(|part| &part.command).chain(&self.command);
+        crate::catalogue::is_added(scenario, &self.host.architecture) && !words.any(names)
+    }
+}
+
 impl Tool {
     /// Whether the record was made of another program's log. Then the machine code, the CPUs and the
     /// placement are not known.

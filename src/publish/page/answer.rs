@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::runs::Run;
 use super::sum::Sum;
 use super::words::{best_control, listed};
-use crate::catalogue::is_added;
 use crate::litmus::Verdict;
 use crate::publish::cpus;
 use crate::publish::distances;
@@ -44,7 +43,7 @@ pub(super) fn subject<'a>(sums: &'a [Sum<'a>]) -> Option<&'a str> {
     first(&|sum| sum.first().scenario == RACE)
         .or_else(|| first(&|sum| sum.first().group == "race"))
         .or_else(|| first(&|sum| sum.first().group != "controls"))
-        .or_else(|| first(&|sum| !is_added(&sum.first().scenario, &sum.run.host().architecture)))
+        .or_else(|| first(&|sum| !sum.run.record().is_some_and(|record| record.added(&sum.first().scenario))))
         .or(sums.first())
         .map(|sum| sum.first().scenario.as_str())
 }
