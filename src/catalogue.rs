@@ -40,11 +40,6 @@ pub fn controls(arch: Arch) -> &'static [&'static str] {
     arch.facts().controls.always
 }
 
-/// Whether a run on this architecture adds a test of this name by itself.
-pub fn is_added(scenario: &str, architecture: &str) -> bool {
-    architecture.parse().is_ok_and(|arch| controls(arch).contains(&scenario))
-}
-
 /// A scenario: its parsed and lowered source.
 #[derive(Debug, Clone)]
 pub struct Scenario {

@@ -1,6 +1,6 @@
 //! The records that arguments name: files, and the records in folders. Every command that takes records finds them here.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -84,12 +84,16 @@ pub(super) fn entries_without_sums(paths: &[PathBuf]) -> Result<Vec<Entry>> {
 /// Which records are left out so that no run is counted twice, given the runs of each: first sums, and then those that the rest has.
 fn repeated(held: &[Vec<String>]) -> Vec<bool> {
     let mut left_out = vec![false; held.len()];
+    // How many of the records that are kept have each run.
+    let mut kept: HashMap<&str, usize> = HashMap::new();
+    held.iter().flatten().for_each(|id| *kept.entry(id).or_default() += 1);
     let mut order: Vec<usize> = (0..held.len()).collect();
     order.sort_by_key(|&at| std::cmp::Reverse(held[at].len()));
     for at in order {
-        let others = (0..held.len()).filter(|&other| other != at && !left_out[other]);
-        let known: HashSet<&String> = others.flat_map(|other| &held[other]).collect();
-        left_out[at] = !held[at].is_empty() && held[at].iter().all(|id| known.contains(id));
+        left_out[at] = !held[at].is_empty() && held[at].iter().all(|id| kept[id.as_str()] > 1);
+        if left_out[at] {
+            held[at].iter().for_each(|id| *kept.entry(id).or_default() -= 1);
+        }
     }
     left_out
 }

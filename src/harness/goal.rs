@@ -55,7 +55,8 @@ impl FromStr for Goal {
         let words: Vec<&str> = text.split_whitespace().collect();
         let wrong = || {
             format!(
-                "'{text}' is not a goal; expected 'rate known to 10 %' (more than 0 and less than 100 %) or 'bound below 1e-9' (more than 0 and less than 1)"
+                "'{text}' is not a goal; expected 'rate known to 10 %' (more than 0 and less than 100 %) or \
+                 'bound below 1e-9' (more than 0 and less than 1)"
             )
         };
         let number = |text: &str| text.parse::<f64>().ok().filter(|value| *value > 0.0 && *value < 1.0);

@@ -67,12 +67,6 @@ pub struct WithoutNeighbour {
 }
 
 impl DistanceCounts {
-    /// The same without the rates in order of time, which tell of no drift if they are of periods that were tried.
-    pub(super) fn without_history(mut self) -> DistanceCounts {
-        self.strata.iter_mut().for_each(|stratum| stratum.history.clear());
-        self
-    }
-
     pub(super) fn new(distances: &Distances, offset_changes: u64, tally: &Tally, clock: Clock) -> DistanceCounts {
         let skews = || tally.skews.iter().map(|tally| tally.skew);
         let strata = distances.strata();
@@ -94,6 +88,12 @@ impl DistanceCounts {
             between: rest(tally, counts(&|at| strata.iter().any(|stratum| has(&stratum.slots, at)))),
             strata: strata.iter().map(|stratum| at(stratum, &|slots| counts(&|at| has(slots, at)), clock)).collect(),
         }
+    }
+
+    /// The same without the rates in order of time, which tell of no drift if they are of periods that were tried.
+    pub(super) fn without_history(mut self) -> DistanceCounts {
+        self.strata.iter_mut().for_each(|stratum| stratum.history.clear());
+        self
     }
 }
 

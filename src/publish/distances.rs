@@ -146,11 +146,13 @@ pub(super) fn parts(result: &ScenarioResult) -> Vec<Part<'_>> {
     let Some(distances) = &result.distances else { return Vec::new() };
     let looked = neighbours(distances).is_some();
     let mut parts = Vec::new();
-    let of = if at_no_distance(result).is_some() { "iterations" } else { "time" };
+    let some_at_none = at_no_distance(result).is_some();
     let mut push = |stratum, without_neighbour, share_of_time| {
-        let part = Part { stratum, without_neighbour, share: share_of_time, of };
-        let share = share(part.counts().iterations, result.iterations).filter(|_| of == "iterations");
-        parts.push(Part { share: share.unwrap_or(share_of_time), ..part });
+        let part = Part { stratum, without_neighbour, share: share_of_time, of: "time" };
+        parts.push(match share(part.counts().iterations, result.iterations) {
+            Some(share) if some_at_none => Part { share, of: "iterations", ..part },
+            _ => part,
+        });
     };
     for (stratum, share) in distances.strata.iter().zip(distances.shares()).filter(|(at, _)| at.iterations > 0) {
         push(stratum, None, share);

@@ -50,9 +50,8 @@ fn words(result: &ScenarioResult) -> String {
         (_, group) => format!("{group} instances per tick"),
     };
     let prefetch = match (pace.mode.as_str(), pace.prefetch) {
-        ("free", _) | (_, Prefetch::Turns) => "",
-        (_, Prefetch::On) => ", prefetched",
-        (_, Prefetch::Off) => ", not prefetched",
+        ("free", _) | (_, Prefetch::Turns) => String::new(),
+        (_, prefetch) => format!(", {}", in_words(prefetch)),
     };
     let others = if result.has_followed() { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
     format!("{}, {start}{prefetch}{others}", result.layout.kind)
@@ -66,9 +65,10 @@ pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Optio
         "free" => "free".to_owned(),
         _ => result.pace.group.to_string(),
     };
+    let prefetch = |result: &ScenarioResult| in_words(result.pace.prefetch).to_owned();
     let lines = |result: &ScenarioResult| format!("lines of {} bytes", result.layout.line_bytes);
     let mut words = both.map(|result| format!("{} {}", result.layout.kind, group(result)));
-    let more = [both.map(|result| in_words(result.pace.prefetch)), both.map(lines)];
+    let more = [both.map(prefetch), both.map(lines)];
     for [a, b] in more.into_iter().filter(|[a, b]| a != b) {
         words[0] += &format!(", {a}");
         words[1] += &format!(", {b}");
@@ -82,11 +82,8 @@ pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Optio
 pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<String> {
     let both = [ours, theirs];
     let searched = both.iter().any(|result| result.pace.searched);
-    // To a nanosecond: a skew is a number of ticks, which differ from clock to clock.
     let skews = |result: &ScenarioResult| {
-        let all: Vec<String> = result.skews.iter().map(|skew| format!("{:.0}", skew.skew_ns)).collect();
-        let given = result.pace.given_skews;
-        if given { format!("skews of {} ns", all.join(", ")) } else { "skews of a sweep".to_owned() }
+        result.given_skews().map_or("skews of a sweep".to_owned(), |skews| format!("skews of {skews}"))
     };
     let evenly = |result: &ScenarioResult| {
         let even = result.pace.mode == "paced" && !result.pace.given_skews && !result.pace.focused;
@@ -103,7 +100,7 @@ pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<St
         all.push(both.map(evenly));
     }
     if !searched {
-        all.push(both.map(|result| in_words(result.pace.prefetch)));
+        all.push(both.map(|result| in_words(result.pace.prefetch).to_owned()));
         all.push(both.map(|result| format!("batches of {}", result.batch)));
     }
     let differing: Vec<String> =
@@ -112,13 +109,12 @@ pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<St
 }
 
 /// A prefetch setting in words.
-fn in_words(prefetch: Prefetch) -> String {
+fn in_words(prefetch: Prefetch) -> &'static str {
     match prefetch {
         Prefetch::On => "prefetched",
         Prefetch::Off => "not prefetched",
         Prefetch::Turns => "prefetched in turns",
     }
-    .to_owned()
 }
 
 #[cfg(test)]

@@ -144,16 +144,15 @@ fn least_sensitive(unseen: &[&ScenarioResult], record: &Record) -> String {
     let only_added = unseen.iter().all(|result| added(result));
     let asked = || unseen.iter().filter(|result| only_added || !added(result));
     let known = || asked().filter_map(|result| Some((*result, result.times_rarer(&record.results)?)));
-    let Some((weakest, times)) = known().min_by(|a, b| a.1.total_cmp(&b.1)) else { return String::new() };
-    let Some(sensitivity) = &weakest.sensitivity else { return String::new() };
+    let weakest = known().map(|(_, rarer)| rarer).min_by(|a, b| a.1.total_cmp(&b.1));
+    let Some((control, times)) = weakest else { return String::new() };
     let mut names: Vec<&str> = known().map(|(result, _)| result.scenario.as_str()).collect();
     names.dedup();
     let (which, are) = if names.len() == 1 { ("race that was", "is") } else { ("races that were", "are") };
     format!(
-        " The {which} not seen ({}) {are} at least {} times rarer than {}.",
+        " The {which} not seen ({}) {are} at least {} times rarer than {control}.",
         first_few(&names, NAMED),
-        at_least(times),
-        sensitivity.control
+        at_least(times)
     )
 }
 

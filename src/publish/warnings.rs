@@ -184,19 +184,19 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
 /// How far a run is from its goal, and how much longer it would take.
 fn not_reached(result: &ScenarioResult) -> Option<String> {
     let goal = result.goal.as_deref()?;
-    let known = result.sequence_of_rate().zip(result.rate).filter(|(_, rate)| *rate > 0.0);
-    let (so_far, times) = match (goal.parse(), result.sequence_of_rate(), known) {
-        (Ok(Goal::RateKnown(_)), _, None) => ("no race was seen".to_owned(), None),
-        (Ok(Goal::RateKnown(fraction)), _, Some((range, known))) => {
+    let (so_far, times) = match (goal.parse().ok()?, result.rate.filter(|rate| *rate > 0.0)) {
+        (Goal::RateKnown(_), None) => ("no race was seen".to_owned(), None),
+        (Goal::RateKnown(fraction), Some(known)) => {
+            let range = result.sequence_of_rate()?;
             let half = (range.high - range.low) / 2.0 / known;
             (format!("it is known to {}", rate(half)), Some((half / fraction).powi(2)))
         }
-        (Ok(Goal::BoundBelow(bound)), Some(range), _) => {
-            let unseen = result.races == 0;
+        (Goal::BoundBelow(bound), seen) => {
+            let range = result.sequence_of_rate()?;
             let interval = rate_with_interval(result.rate, Some(range));
-            (format!("the interval that allows for such a goal is {interval}"), unseen.then_some(range.high / bound))
+            let times = seen.is_none().then_some(range.high / bound);
+            (format!("the interval that allows for such a goal is {interval}"), times)
         }
-        _ => return None,
     };
     // Where repeats or parts of the run differ, a longer run does not help.
     let varied = result.repeats.len() > 1 || result.warnings.contains(&Warning::RateVaried);

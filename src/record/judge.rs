@@ -124,20 +124,19 @@ pub fn judge(results: &mut [ScenarioResult]) {
 }
 
 impl ScenarioResult {
-    /// How many times rarer than the control of its `sensitivity` the race is at least: the lower end of the control's interval by
-    /// the upper end of its own. `results` are those of the record. `None` without a control, or if the two ends say nothing.
-    pub fn times_rarer(&self, results: &[ScenarioResult]) -> Option<f64> {
+    /// The control of its `sensitivity`, and how many times rarer than it the race is at least: the lower end of the control's interval
+    /// by the upper end of its own. `results` are those of the record. `None` without a control, or if the two ends say nothing.
+    pub fn times_rarer(&self, results: &[ScenarioResult]) -> Option<(&str, f64)> {
         let sensitivity = self.sensitivity.as_ref()?;
         let cpus = &self.placement.cpus;
         let here = |control: &&ScenarioResult| {
-            let own = &control.placement.cpus;
-            control.scenario == sensitivity.control && (own == cpus || ran_within(own, cpus))
+            control.scenario == sensitivity.control && ran_within(&control.placement.cpus, cpus)
         };
         let off = |control: &ScenarioResult| (control.rate.unwrap_or(0.0) - sensitivity.rate).abs();
         let control = results.iter().filter(here).min_by(|a, b| off(a).total_cmp(&off(b)))?;
         // In a sum the control of one part may have raced less often than all of them together.
         let low = control.sequence.or(control.interval)?.low.min(sensitivity.rate);
-        Some(low / self.interval?.high).filter(|times| *times >= 1.0)
+        Some((sensitivity.control.as_str(), low / self.interval?.high)).filter(|(_, times)| *times >= 1.0)
     }
 }
 
@@ -231,7 +230,7 @@ pub(super) mod tests {
         let mut results = record.results;
         let zero = results.iter().find(|result| result.sensitivity.is_some()).unwrap().clone();
         let name = zero.sensitivity.as_ref().unwrap().control.clone();
-        let times = |results: &[ScenarioResult]| zero.times_rarer(results);
+        let times = |results: &[ScenarioResult]| zero.times_rarer(results).map(|(_, times)| times);
         results.retain(|result| result.scenario == name);
         let own = zero.interval.unwrap().high;
         results[0].interval = interval(500, 1000);

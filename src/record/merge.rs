@@ -264,8 +264,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
 /// The skews of a result, if they were given. If wakerace chose them, they depend on the machine and may
 /// differ.
 fn given_skews(result: &ScenarioResult) -> String {
-    let skews: Vec<String> = result.skews.iter().map(|skew| format!("{:.0}", skew.skew_ns)).collect();
-    if result.pace.given_skews { format!("{} ns", skews.join(", ")) } else { "chosen by wakerace".to_owned() }
+    result.given_skews().unwrap_or_else(|| "chosen by wakerace".to_owned())
 }
 
 /// The group size of a result, if it was given.

@@ -209,7 +209,8 @@ impl Record {
         let names =
             |word: &String| word == scenario || scenario.split_once('-').is_some_and(|(prefix, _)| prefix == word);
         let mut words = self.parts.iter().flat_map(|part| &part.command).chain(&self.command);
-        crate::catalogue::is_added(scenario, &self.host.architecture) && !words.any(names)
+        self.host.architecture.parse().is_ok_and(|arch| crate::catalogue::controls(arch).contains(&scenario))
+            && !words.any(names)
     }
 }
 
@@ -399,8 +400,8 @@ pub struct ScenarioResult {
     #[serde(default, alias = "starts", skip_serializing_if = "Vec::is_empty")]
     pub last_writers: Vec<LastWriterRecord>,
     /// The counts of up to 128 blocks of consecutive batches, in order of time. Only batches at the final
-    /// skews and periods are in blocks, or, in a run that ended before these were chosen, those so far. Absent in sums, which have `repeats` instead, and in records of
-    /// versions that did not count them.
+    /// skews and periods are in blocks, or, in a run that ended before these were chosen, those so far. Absent in
+    /// sums, which have `repeats` instead, and in records of versions that did not count them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub blocks: Vec<CountRecord>,
     /// The counts of each run that was added up to this result: repeats, parts of a sum, or parts of a run whose settings followed
@@ -462,6 +463,12 @@ impl SkewRecord {
 }
 
 impl ScenarioResult {
+    /// The skews if they were given, to a nanosecond: `-20, 0, 20 ns`. A skew is a number of ticks, which differ from clock to clock.
+    pub fn given_skews(&self) -> Option<String> {
+        let skews: Vec<String> = self.skews.iter().map(|skew| format!("{:.0}", skew.skew_ns)).collect();
+        self.pace.given_skews.then(|| format!("{} ns", skews.join(", ")))
+    }
+
     /// What identifies the test: the hash of its source. An imported test that is not in the catalogue has no
     /// hash; its name identifies it within a record.
     pub fn test_key(&self) -> (&str, &str) {

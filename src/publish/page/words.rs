@@ -145,9 +145,8 @@ pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'
 /// How rare the unseen race is at least, relative to a control.
 fn relative(sum: &Sum<'_>) -> String {
     let (first, record) = (sum.first(), sum.run.record());
-    let times = record.and_then(|record| first.times_rarer(&record.results));
-    first.sensitivity.as_ref().zip(times).map_or(String::new(), |(sensitivity, times)| {
-        format!("; the race is at least {} times rarer than {}", at_least(times), sensitivity.control)
+    record.and_then(|record| first.times_rarer(&record.results)).map_or(String::new(), |(control, times)| {
+        format!("; the race is at least {} times rarer than {control}", at_least(times))
     })
 }
 
