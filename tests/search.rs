@@ -4,7 +4,7 @@ mod common;
 
 use common::wakerace;
 use wakerace::harness::Prefetch;
-use wakerace::record::{self, ArmRecord, Merger, Record, ScenarioResult, SearchRecord, TurnsRecord};
+use wakerace::record::{self, ArmRecord, GivenSetting, Merger, Record, ScenarioResult, SearchRecord, TurnsRecord};
 use wakerace::search::{Arm, Measure};
 
 /// Runs store buffering with these options and returns its result and the output.
@@ -98,6 +98,24 @@ fn runs_whose_searches_chose_other_code_are_kept_apart_in_a_sum() {
     let together = sum(vec![searched("1", "a"), other]);
     assert_eq!((together.results.len(), together.results[0].pace.prefetch), (1, Prefetch::Turns));
     assert!(together.results[0].pace.searched);
+    // Where settings come from is said of all.
+    let from = |id: &str, source: Option<&str>| {
+        let mut record = searched(id, "a");
+        record.results[0].pace.profile = source.map(str::to_owned);
+        record
+    };
+    let sources = |all: &[Option<&str>]| {
+        let records = all.iter().zip(["1", "2", "3"]).map(|(source, id)| from(id, *source));
+        sum(records.collect()).results[0].pace.profile.clone()
+    };
+    assert_eq!(sources(&[Some("x"), Some("y"), Some("x")]).as_deref(), Some("x and y"));
+    assert_eq!(sources(&[Some("x"), Some("y and x")]).as_deref(), Some("x and y"));
+    assert_eq!(sources(&[Some("x"), None]), None);
+    // One that was given beside a search is.
+    let mut other = searched("2", "a");
+    (other.results[0].batch, other.results[0].pace.given) = (99, vec![GivenSetting::Batch]);
+    let refused = Merger::new("a", searched("1", "a")).unwrap().add("b", other).unwrap_err().to_string();
+    assert!(refused.contains("the batch of SB is 99 in b and chosen by wakerace in a"), "{refused}");
     // Settings that were given are.
     let mut given = shipped("2");
     given.results[0].batch += 1;

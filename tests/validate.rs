@@ -363,6 +363,10 @@ fn every_field_has_a_range() {
             (|r| r["results"][1]["pace"]["period_ns"] = Value::Null, "results[1].pace.period_ns: expected a period"),
             (|r| r["results"][1]["pace"]["given_period_ns"] = 0.into(), "results[1].pace.given_period_ns: is 0.0; "),
             (|r| r["results"][1]["pace"]["group"] = 0.into(), "results[1].pace.group: is 0; "),
+            (
+                |r| r["results"][1]["pace"]["given"] = json!(["batch"]),
+                "results[1].pace.given: expected none; no search",
+            ),
             (|r| r["results"][1]["pace"]["end_spread_ns"] = (-1).into(), "results[1].pace.end_spread_ns: is -1.0; "),
             (|r| r["results"][1]["pace"]["late"] = 1.5.into(), "results[1].pace.late: is 1.5; expected 0.0 to 1.0"),
             (

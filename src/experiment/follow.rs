@@ -14,8 +14,8 @@ use super::run::{Measured, run_with};
 use crate::error::{Error, Result};
 use crate::harness::{BestPeriod, Limits, Memory, Stop, Tally};
 use crate::machine::Clock;
-use crate::record::{self, CodeRecord, ScenarioResult, SettingsRecord};
-use crate::search::{Chosen, Settled};
+use crate::record::{self, CodeRecord, GivenSetting, ScenarioResult, SettingsRecord};
+use crate::search::{Allowed, Chosen, Settled};
 use crate::stats::same_distance;
 use crate::units::Nanos;
 
@@ -49,8 +49,13 @@ pub(super) fn follow<'a>(
         let (mut finished, measurement) = run_with(&experiment, measured, (memory, only_at), flags, &mut show)?;
         let stop = finished.stop;
         (finished.result.pace.given_group, finished.result.pace.searched) = (false, true);
-        // What was found before the run is not what a search has chosen.
-        finished.result.pace.profile = finished.result.pace.profile.filter(|_| record.is_none());
+        if let Some(searching) = &base.choice.searching {
+            finished.result.pace.given = given(&searching.allowed);
+            // Where the CPUs are elsewhere, the settings are others than those that were found before the run.
+            let knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
+            let source = knowledge.source(&base.placement.cpus, &base.scenario.sha256, &chosen);
+            finished.result.pace.profile = source.map(str::to_owned);
+        }
         finished.result.search = record;
         let best = (measurement.best_periods.as_slice(), measurement.elapsed);
         let settled = settled(chosen, best, base.common.units());
@@ -180,6 +185,13 @@ impl Parts {
     }
 }
 
+/// The settings that the search did not choose, because they were given.
+fn given(allowed: &Allowed) -> Vec<GivenSetting> {
+    let prefetch = allowed.prefetch.map(|_| GivenSetting::Prefetch);
+    let batch = allowed.batch.map(|_| GivenSetting::Batch);
+    prefetch.into_iter().chain(batch).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -192,7 +204,7 @@ mod tests {
     use crate::layout::LayoutKind;
     use crate::machine;
     use crate::record::{ArmRecord, DistancesRecord, SearchRecord, StratumRecord};
-    use crate::search::{Allowed, Arm, Measure};
+    use crate::search::{Arm, Measure};
 
     #[test]
     fn parts_are_added_with_their_settings() {
@@ -317,6 +329,7 @@ mod tests {
         // In a window the period is not varied.
         let base = Experiment { common: Common { window: true, ..base.common }, ..base };
         let result = follow(&base, first, &measured, (&mut memory, [&flag; 2]), &mut |_| ()).unwrap().result;
+        assert_eq!(result.pace.given, [GivenSetting::Prefetch]);
         // With one CPU no distance is measured, and on a busy machine perhaps too few.
         let Some(DistancesRecord { settings, strata, .. }) = &result.distances else { return };
         if let [first, second] = &settings[..] {
@@ -340,10 +353,12 @@ mod tests {
             let budget = stays.then_some(Duration::from_millis(500));
             let searching = Searching { allowed: Allowed::all(), knowledge: Arc::default(), budget };
             let base = tests_of_explore::experiment(&scenario, limits, &searching);
-            let before = Some("found by an earlier run".to_owned());
-            let base = Experiment { choice: Choice { profile: before.clone(), ..base.choice }, ..base };
             let chosen =
                 Chosen { arm, period_ticks: 1000.0, best_period_ticks: None, reach: 1, distance_ns: Some(9000.0) };
+            // The profile of the request may be for another distance.
+            let base = Experiment { choice: Choice { profile: Some("tuned".to_owned()), ..base.choice }, ..base };
+            let before = "found by an earlier run";
+            searching.knowledge.lock().unwrap().give(&base.placement.cpus, &scenario.sha256, chosen, before);
             let experiment = with_settings(&base, arm, Some(crate::units::Ticks(1000))).unwrap();
             let first = Explored { experiment, chosen, record: None };
             let mut shown = 0;
@@ -360,7 +375,7 @@ mod tests {
             let parts = &distances.settings;
             // What a search has chosen was not found before. On a busy machine a part may have no batch.
             let searched = parts.iter().skip(1).any(|part| part.iterations > 0);
-            assert_eq!(result.pace.profile, before.filter(|_| stays || !searched));
+            assert_eq!(result.pace.profile.as_deref(), (stays || !searched).then_some(before));
             if stays || parts.is_empty() {
                 assert!(parts.is_empty() && result.repeats.is_empty(), "{number}");
                 continue;

@@ -92,7 +92,7 @@ pub struct Choice {
     pub prefetch: Prefetch,
     /// Load on the memory system beside the experiment, if any.
     pub stress: Option<StressKind>,
-    /// Name of the profile that the settings come from, if any.
+    /// Where the settings come from that were found before the run, if any were. With a search they are used only at their distance.
     pub profile: Option<String>,
     /// How the settings are searched before the measurement, if they are.
     pub searching: Option<Searching>,

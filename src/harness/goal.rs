@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::history::Block;
 use crate::stats::{Count, Interval, effect_in_time, sequence_with};
 
@@ -11,7 +13,8 @@ const LEAST_BLOCKS: usize = 16;
 
 /// What a run must find out. The interval is the confidence sequence of the run so far ([`sequence_with`]), which allows
 /// for runs that end by what they have found.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Goal {
     /// Half of the interval's width is at most this fraction of the rate.
     RateKnown(f64),
@@ -45,6 +48,20 @@ impl fmt::Display for Goal {
             Goal::RateKnown(fraction) => write!(f, "rate known to {} %", (fraction * 1e8).round() / 1e6),
             Goal::BoundBelow(bound) => write!(f, "bound below {bound:e}"),
         }
+    }
+}
+
+impl From<Goal> for String {
+    fn from(goal: Goal) -> String {
+        goal.to_string()
+    }
+}
+
+impl TryFrom<String> for Goal {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

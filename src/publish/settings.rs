@@ -1,7 +1,7 @@
 //! The settings that a search chose, in words.
 
 use crate::harness::Prefetch;
-use crate::record::ScenarioResult;
+use crate::record::{GivenSetting, ScenarioResult};
 
 /// The settings that searches chose for some results, in one line; `None` if nothing was searched.
 pub(super) fn line(results: &[ScenarioResult]) -> Option<String> {
@@ -99,10 +99,15 @@ pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<St
     if both.iter().all(|result| !result.pace.given_skews) {
         all.push(both.map(evenly));
     }
-    if !searched {
-        all.push(both.map(|result| in_words(result.pace.prefetch).to_owned()));
-        all.push(both.map(|result| format!("batches of {}", result.batch)));
-    }
+    let of_search = |result: &ScenarioResult, setting| searched && !result.pace.given.contains(&setting);
+    all.push(both.map(|result| match of_search(result, GivenSetting::Prefetch) {
+        true => "a prefetch setting from a search".to_owned(),
+        false => in_words(result.pace.prefetch).to_owned(),
+    }));
+    all.push(both.map(|result| match of_search(result, GivenSetting::Batch) {
+        true => "a batch from a search".to_owned(),
+        false => format!("batches of {}", result.batch),
+    }));
     let differing: Vec<String> =
         all.into_iter().filter(|[a, b]| a != b).map(|[a, b]| format!("{a} against {b}")).collect();
     (!differing.is_empty()).then(|| differing.join(", "))
@@ -157,6 +162,21 @@ mod tests {
             result
         };
         assert_eq!(given(&searched(16), &searched(64)), None);
+        // What was given beside a search is not chosen.
+        let with_given = |batch, setting| {
+            let mut result = searched(batch);
+            result.pace.given = vec![setting];
+            result
+        };
+        let batches = [16, 64].map(|batch| with_given(batch, GivenSetting::Batch));
+        assert_eq!(given(&batches[0], &batches[1]).unwrap(), "batches of 16 against batches of 64");
+        assert_eq!(given(&batches[0], &searched(16)).unwrap(), "batches of 16 against a batch from a search");
+        let prefetched = with_given(16, GivenSetting::Prefetch);
+        assert_eq!(given(&prefetched, &prefetched), None);
+        assert_eq!(
+            given(&searched(16), &prefetched).unwrap(),
+            "a prefetch setting from a search against prefetched in turns"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{distances, line_fills, power, titles, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
 use crate::shown;
+use crate::verdict::VerdictSource;
 
 /// The column headings of [`table`] and of the Markdown table.
 pub(super) fn headings(record: &Record) -> Vec<String> {
@@ -173,6 +174,26 @@ fn in_words(record: &Record) -> Option<String> {
     (!each.is_empty()).then(|| format!("The races in words: {}.", each.join("; ")))
 }
 
+/// The tests whose expectation the models did not compute; `None` if there are none.
+fn declared(record: &Record) -> Option<String> {
+    let is_declared =
+        |result: &&ScenarioResult| result.expected.is_some() && result.expected_from == VerdictSource::Header;
+    let mut names: Vec<&str> = Vec::new();
+    for result in record.results.iter().filter(is_declared) {
+        if !names.contains(&result.scenario.as_str()) {
+            names.push(&result.scenario);
+        }
+    }
+    let (tests, them) = if names.len() == 1 { ("the test", "it") } else { ("the tests", "them") };
+    (!names.is_empty()).then(|| {
+        format!(
+            "What {} allows is declared by {tests} for {}; the models do not cover {them}.",
+            record.host.architecture,
+            first_few(&names, NAMED)
+        )
+    })
+}
+
 /// The least share of the CPUs' time that a hypervisor must take to be mentioned.
 const MUCH_STOLEN: f64 = 0.01;
 
@@ -214,6 +235,7 @@ pub fn summary(record: &Record) -> String {
         lines.extend(answer_of(record).into_iter().take(1).map(|answer| answer.replace('\u{a0}', " ")));
     }
     lines.extend(in_words(record));
+    lines.extend(declared(record));
     let mut placements: Vec<_> = record.results.iter().map(|result| &result.placement).collect();
     placements.dedup();
     let mut said = Vec::new();
@@ -312,6 +334,15 @@ pub fn summary(record: &Record) -> String {
 mod tests {
     use super::*;
     use crate::record::shipped;
+
+    #[test]
+    fn what_no_model_computed_is_named() {
+        let mut record = shipped("2026-11-26T093808Z");
+        let sentence = "What x86_64 allows is declared by the tests for S01-core+nt, S01-core+nt+wmb; the models do not cover them.";
+        assert!(summary(&record).lines().any(|line| line == sentence), "{}", summary(&record));
+        record.results.retain(|result| !result.scenario.contains("+nt"));
+        assert!(!summary(&record).contains("is declared by"), "{}", summary(&record));
+    }
 
     #[test]
     fn only_the_races_that_were_not_seen_are_rarer_than_a_control() {

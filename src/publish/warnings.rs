@@ -176,15 +176,18 @@ fn words(warning: Warning, result: &ScenarioResult) -> Option<String> {
         Warning::StoppedByFinding => {
             let found = result.stopped_by.as_deref()?;
             let range = rate_with_interval(result.rate, Some(result.sequence?));
-            format!("the run ended by what it found ({found}); the interval that allows for this is {range}")
+            // Repeats show how much runs differ.
+            let within =
+                if result.runs() > 1 { "" } else { ", within this run (`--repeat` shows how much runs differ)" };
+            format!("the run ended by what it found ({found}); the interval that allows for this is {range}{within}")
         }
     })
 }
 
 /// How far a run is from its goal, and how much longer it would take.
 fn not_reached(result: &ScenarioResult) -> Option<String> {
-    let goal = result.goal.as_deref()?;
-    let (so_far, times) = match (goal.parse().ok()?, result.rate.filter(|rate| *rate > 0.0)) {
+    let goal = result.goal?;
+    let (so_far, times) = match (goal, result.rate.filter(|rate| *rate > 0.0)) {
         (Goal::RateKnown(_), None) => ("no race was seen".to_owned(), None),
         (Goal::RateKnown(fraction), Some(known)) => {
             let range = result.sequence_of_rate()?;
@@ -303,7 +306,7 @@ mod tests {
             ),
             (
                 Warning::GoalNotReached,
-                |r| r.goal = Some("rate known to 0.01 %".to_owned()),
+                |r| r.goal = Some(Goal::RateKnown(1e-4)),
                 "the goal (rate known to 0.01 %) was not reached: it is known to ",
             ),
             (

@@ -13,9 +13,9 @@ use self::distances::add_distances;
 use super::judge::settle;
 use super::validate::{MOST_COUNTS, histogram};
 use super::{
-    EdgesRecord, Evidence, FinalValue, FormerMeaning, FreeRecord, Gaps, LastWriterRecord, LineFillsRecord,
-    OutcomeRecord, PaceRecord, Part, Record, RunRecord, ScenarioResult, SearchRecord, Sensitivity, SkewRecord,
-    Unmeasured, compute, identity,
+    EdgesRecord, Evidence, FinalValue, FormerMeaning, FreeRecord, Gaps, GivenSetting, LastWriterRecord,
+    LineFillsRecord, OutcomeRecord, PaceRecord, Part, Record, RunRecord, ScenarioResult, SearchRecord, Sensitivity,
+    SkewRecord, Unmeasured, compute, identity,
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
@@ -225,6 +225,9 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
     // A search may choose these differently each time, as a calibration does with the group and the period.
     let searched = ours.pace.searched || theirs.pace.searched;
     let unless_searched = |text: String| if searched { "chosen by wakerace".to_owned() } else { text };
+    let if_given = |result: &ScenarioResult, setting, text: String| {
+        if result.pace.given.contains(&setting) { text } else { unless_searched(text) }
+    };
     let text = |result: &ScenarioResult| {
         [
             ("the source", result.source_sha256.clone()),
@@ -233,7 +236,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
             ("the group", unless_searched(given_group(result))),
-            ("the prefetch setting", unless_searched(result.pace.prefetch.to_string())),
+            ("the prefetch setting", if_given(result, GivenSetting::Prefetch, result.pace.prefetch.to_string())),
             ("the stress", result.stress.clone().unwrap_or_else(|| "none".to_owned())),
             ("focused", result.pace.focused.to_string()),
             (
@@ -242,7 +245,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ),
             ("the sweep", given_skews(result)),
             ("the layout", format!("{:?}", result.layout)),
-            ("the batch", unless_searched(result.batch.to_string())),
+            ("the batch", if_given(result, GivenSetting::Batch, result.batch.to_string())),
             ("the atomics", format!("{:?}", result.atomics)),
             // Records from before the field have the queued spinlock.
             ("the lock", result.lock.clone().unwrap_or_else(|| Lock::default().to_string())),
@@ -286,6 +289,19 @@ fn plus_if_both(a: Option<u64>, b: Option<u64>, what: &'static str) -> Summed<Op
 /// The value, if both sides have the same; otherwise `None`.
 fn same<T: PartialEq>(a: Option<T>, b: Option<T>) -> Option<T> {
     if a == b { a } else { None }
+}
+
+/// Where the settings of both sides come from; `None` if a side's are from no earlier search.
+fn sources(a: Option<String>, b: Option<String>) -> Option<String> {
+    const BETWEEN: &str = " and ";
+    let (a, b) = a.zip(b)?;
+    let mut all: Vec<&str> = a.split(BETWEEN).collect();
+    for source in b.split(BETWEEN) {
+        if !all.contains(&source) {
+            all.push(source);
+        }
+    }
+    Some(all.join(BETWEEN))
 }
 
 /// The text of either side. One side may lack it, because its version did not write it. The hash is the same.
@@ -479,11 +495,12 @@ fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
         period_ns: a.period_ns.zip(b.period_ns).map(|(a, b)| weights.mean(a, b)),
         given_period_ns: a.given_period_ns,
         given_skews: a.given_skews,
-        profile: same(a.profile, b.profile),
+        profile: sources(a.profile, b.profile),
         // If wakerace chose the group size, that of the first part.
         group: a.group,
         given_group: a.given_group,
         searched: a.searched || b.searched,
+        given: a.given,
         // Searches may have chosen different ones.
         prefetch: if a.prefetch == b.prefetch { a.prefetch } else { Prefetch::Turns },
         focused: a.focused,

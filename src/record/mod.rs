@@ -37,7 +37,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::harness::Prefetch;
+use crate::harness::{Goal, Prefetch};
 use crate::litmus::Verdict;
 use crate::machine::{Class, Conditions, CounterOffset, Host, class_and_kinds, parse_cpu_list};
 use crate::stats::{Drift, Interval, apart, share};
@@ -334,7 +334,8 @@ pub struct ScenarioResult {
     pub stopped_by: Option<String>,
     /// The goal of the run, as on the command line (`--stop-when`). In a sum, that of its parts if they have the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub goal: Option<String>,
+    #[schemars(with = "Option<String>")]
+    pub goal: Option<Goal>,
     /// If `stopped_by` is present: the 95 % confidence sequence of `rate`, which allows for that. `interval`
     /// assumes that the length of the run did not depend on what it found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -580,6 +581,16 @@ fn kinds_on(host: &Host, cpus: &[usize]) -> Vec<String> {
     cpus.iter().map(kind).collect::<Option<_>>().unwrap_or_default()
 }
 
+/// A setting that can be given while a search chooses the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GivenSetting {
+    /// `--prefetch`.
+    Prefetch,
+    /// `--batch`.
+    Batch,
+}
+
 /// The pace of the instances.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct PaceRecord {
@@ -599,8 +610,8 @@ pub struct PaceRecord {
     /// Whether the command line gave the skews.
     #[serde(default)]
     pub given_skews: bool,
-    /// Where the settings come from, if the run began with what was found before it: `tuned on SB on 2026-11-28`, or `found by an
-    /// earlier run`.
+    /// Where the settings come from, if all of them were found before the run: `tuned on SB on 2026-11-28`, `found by an earlier run`, or both,
+    /// with `and` between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
     /// The group size: instances that run back to back at each tick.
@@ -612,6 +623,9 @@ pub struct PaceRecord {
     /// Whether a search chose the pace, the layout, the group, the prefetch and the batch, as far as they were not given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub searched: bool,
+    /// The settings that were given where a search chose the others, as far as the machine code and the other fields do not show them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub given: Vec<GivenSetting>,
     /// Whether the threads prefetched the cache lines of a group before its tick. `off` in a free run.
     #[serde(default = "no_prefetch", alias = "warm")]
     pub prefetch: Prefetch,

@@ -83,9 +83,9 @@ impl ScenarioResult {
 
     /// Whether the run ended before it reached its goal. Repeats and the parts of a sum may have reached it together.
     fn misses_its_goal(&self) -> bool {
-        let Some(goal) = self.goal.as_ref().and_then(|text| text.parse::<Goal>().ok()) else { return false };
+        let Some(goal) = self.goal else { return false };
         let together = self.repeats.len() > 1;
-        let ended_by_it = !together && self.stopped_by == self.goal;
+        let ended_by_it = !together && self.stopped_by == Some(goal.to_string());
         let met = self.rate.zip(self.sequence_of_rate()).is_some_and(|(rate, range)| goal.is_met(rate, range));
         // A control that must not race has no rate to know.
         let hopeless = self.is_control && self.races == 0 && matches!(goal, Goal::RateKnown(_));

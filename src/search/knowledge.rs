@@ -57,8 +57,8 @@ pub struct Knowledge {
     chosen: HashMap<(Vec<usize>, String), Vec<Chosen>>,
     /// The time of the search for each of these, in seconds.
     searched_s: HashMap<(Vec<usize>, String), Vec<f64>>,
-    /// What was chosen before this run, in the same form, the latest first.
-    given: HashMap<(Vec<usize>, String), Vec<Chosen>>,
+    /// What was chosen before this run, each with its source in words, the latest first.
+    given: HashMap<(Vec<usize>, String), Vec<(Chosen, String)>>,
     /// What the first run of each test began with.
     begun: HashMap<(Vec<usize>, String), Chosen>,
     /// What runs found to be the period with the most races.
@@ -116,7 +116,7 @@ impl Knowledge {
     pub fn chosen_at(&self, cpus: &[usize], test: &str, ns: f64) -> Option<Chosen> {
         let here = |chosen: &&Chosen| chosen.distance_ns.is_some_and(|known| !apart(known, ns));
         let own = self.chosen(cpus, test).iter().rfind(here);
-        let chosen = own.or_else(|| self.given(cpus, test).iter().find(here)).copied();
+        let chosen = own.or_else(|| self.given(cpus, test).find(here)).copied();
         chosen.map(|chosen| self.with_period(cpus, test, chosen))
     }
 
@@ -134,8 +134,19 @@ impl Knowledge {
     }
 
     /// All that was chosen for a test on these CPUs before this run, the latest first.
-    pub fn given(&self, cpus: &[usize], test: &str) -> &[Chosen] {
+    pub fn given(&self, cpus: &[usize], test: &str) -> impl Iterator<Item = &Chosen> {
+        self.with_sources(cpus, test).iter().map(|(chosen, _)| chosen)
+    }
+
+    fn with_sources(&self, cpus: &[usize], test: &str) -> &[(Chosen, String)] {
         self.given.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
+    }
+
+    /// Where the settings come from that a run of a test uses, if they were chosen before this run.
+    pub fn source(&self, cpus: &[usize], test: &str, used: &Chosen) -> Option<&str> {
+        let here = self.chosen(cpus, test).iter().any(|chosen| alike(chosen, used));
+        let mut given = self.with_sources(cpus, test).iter();
+        given.find(|(chosen, _)| !here && alike(chosen, used)).map(|(_, source)| source.as_str())
     }
 
     /// All that this run chose for a test on these CPUs, each with the time of its search in seconds.
@@ -166,8 +177,8 @@ impl Knowledge {
         self.settled.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
     }
 
-    /// Notes what was chosen for a test before this run; the latest first.
-    pub fn give(&mut self, cpus: &[usize], test: &str, chosen: Chosen) {
-        self.given.entry((cpus.to_vec(), test.to_owned())).or_default().push(chosen);
+    /// Notes what was chosen for a test before this run, and its source in words; the latest first.
+    pub fn give(&mut self, cpus: &[usize], test: &str, chosen: Chosen, source: &str) {
+        self.given.entry((cpus.to_vec(), test.to_owned())).or_default().push((chosen, source.to_owned()));
     }
 }

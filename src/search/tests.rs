@@ -406,14 +406,24 @@ fn at(group: usize, ns: f64) -> Chosen {
 fn what_was_given_counts_where_nothing_was_chosen() {
     let mut knowledge = Knowledge::default();
     let (latest, earlier, own) = (at(16, 30.0), at(4, 33.0), at(8, 31.0));
-    knowledge.give(&[0, 1], "a", latest);
-    knowledge.give(&[0, 1], "a", earlier);
+    knowledge.give(&[0, 1], "a", latest, "tuned");
+    knowledge.give(&[0, 1], "a", earlier, "found");
+    let source = |knowledge: &Knowledge, chosen| knowledge.source(&[0, 1], "a", &chosen).map(str::to_owned);
+    let with_period = Chosen { best_period_ticks: Some(7.0), ..earlier };
+    assert_eq!(source(&knowledge, latest).as_deref(), Some("tuned"));
+    assert_eq!((source(&knowledge, with_period).as_deref(), source(&knowledge, own)), (Some("found"), None));
     let of = |knowledge: &Knowledge, ns| knowledge.chosen_at(&[0, 1], "a", ns);
     assert_eq!((of(&knowledge, 30.0), of(&knowledge, 150.0)), (Some(latest), None));
-    assert!(knowledge.chosen(&[0, 1], "a").is_empty() && knowledge.given(&[0, 1], "b").is_empty());
+    assert!(knowledge.chosen(&[0, 1], "a").is_empty() && knowledge.given(&[0, 1], "b").next().is_none());
     knowledge.choose(&[0, 1], "a", own, 1.0);
     assert_eq!(of(&knowledge, 30.0), Some(own));
-    assert_eq!((knowledge.given(&[0, 1], "a"), knowledge.chosen(&[0, 1], "a")), (&[latest, earlier][..], &[own][..]));
+    assert_eq!(knowledge.chosen(&[0, 1], "a"), [own]);
+    assert_eq!(knowledge.given(&[0, 1], "a").copied().collect::<Vec<_>>(), [latest, earlier]);
+    // What this run found as well is its own.
+    assert_eq!(source(&knowledge, own), None);
+    knowledge.choose(&[0, 1], "a", latest, 1.0);
+    assert_eq!(source(&knowledge, latest), None);
+    let mut knowledge = Knowledge::default();
     // Repeats begin as the first run did.
     assert_eq!(knowledge.begun(&[0, 1], "a"), None);
     knowledge.begin(&[0, 1], "a", latest);

@@ -67,8 +67,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     pub(super) stop_after_races: Option<u64>,
 
-    /// Stop a scenario when its rate is known: 'rate known to 10 %' (half the width of its interval is at most a tenth
-    /// of the rate; it ends by -d or the usual time at the latest), or 'bound below 1e-9' (its 95 % interval
+    /// Stop a scenario when its rate in this run is known: 'rate known to 10 %' (half the width of its interval is at most a
+    /// tenth of the rate; it ends by -d or the usual time at the latest), or 'bound below 1e-9' (its 95 % interval
     /// lies below or above that)
     #[arg(long, value_name = "GOAL")]
     pub(super) stop_when: Option<Goal>,

@@ -160,7 +160,9 @@ impl Chooser<'_> {
                     layouts.push(chosen.arm.layout);
                 }
             }
-            self.give(scenario, placement, &chosen);
+            for (chosen, tuned) in chosen.iter().zip(&tuned) {
+                self.give(scenario, placement, chosen, &settings::name(tuned));
+            }
             profile = Some(settings::name(latest));
         }
         // A run that searches nothing is the same whatever earlier runs found.
@@ -169,7 +171,9 @@ impl Chooser<'_> {
             let spared = |kept: &&Kept| kept.spares(search_s);
             let kept = kept.find(&scenario.sha256, &placement.cpus).filter(spared);
             let chosen = kept.map(|kept| settings::of_kept(kept, units)).collect::<Result<Vec<Chosen>>>()?;
-            self.give(scenario, placement, &chosen);
+            for chosen in &chosen {
+                self.give(scenario, placement, chosen, kept::NAME);
+            }
             profile = profile.or((!chosen.is_empty()).then(|| kept::NAME.to_owned()));
         }
         Ok(Choice {
@@ -185,11 +189,9 @@ impl Chooser<'_> {
     }
 
     /// Notes what was chosen for a test before this run. Where the CPUs are at another distance, it searches.
-    fn give(&self, scenario: &Scenario, placement: &Placement, chosen: &[Chosen]) {
+    fn give(&self, scenario: &Scenario, placement: &Placement, chosen: &Chosen, source: &str) {
         let mut knowledge = self.knowledge.lock().expect("no thread panics while holding this lock");
-        for chosen in chosen {
-            knowledge.give(&placement.cpus, &scenario.sha256, *chosen);
-        }
+        knowledge.give(&placement.cpus, &scenario.sha256, *chosen, source);
     }
 
     /// How the settings that no option gives are searched. Nothing is searched for threads that never run at the same time, and

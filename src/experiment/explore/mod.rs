@@ -125,7 +125,7 @@ fn beginning(
     let knowledge = || searching.knowledge.lock().expect("no thread panics while holding this lock");
     let begun = knowledge().begun(cpus, test);
     let can_run = |chosen: &&Chosen| searching.allowed.has_code_of(chosen.arm);
-    let Some(latest) = begun.or_else(|| knowledge().given(cpus, test).iter().find(can_run).copied()) else {
+    let Some(latest) = begun.or_else(|| knowledge().given(cpus, test).find(can_run).copied()) else {
         return Ok(None);
     };
     // A run without a search has no time for a look either, or is to be the same each time.

@@ -129,7 +129,7 @@ fn settings_whose_code_is_not_allowed_are_not_taken() {
         searching.allowed.layouts.retain(|&layout| dense || layout == LayoutKind::Padded);
         let base = experiment(&SB, time(500), &searching);
         let chosen = Chosen { arm, period_ticks: 1000.0, best_period_ticks: None, reach: 1, distance_ns: None };
-        searching.knowledge.lock().unwrap().give(&base.placement.cpus, &SB.sha256, chosen);
+        searching.knowledge.lock().unwrap().give(&base.placement.cpus, &SB.sha256, chosen, "before");
         let result = run(&base, &AtomicBool::new(false), |_| ()).unwrap().result;
         let is_taken = (result.pace.group, result.layout.kind.as_str(), result.search.is_none()) == (16, "dense", true);
         assert_eq!(is_taken, paced && dense, "{free} {paced} {dense}");
@@ -632,7 +632,7 @@ fn a_run_begins_with_what_was_given_for_the_distance_at_hand() {
         let searching = searching();
         let base = experiment(&SB, limits, &searching);
         for chosen in given {
-            searching.knowledge.lock().unwrap().give(&base.placement.cpus, &SB.sha256, *chosen);
+            searching.knowledge.lock().unwrap().give(&base.placement.cpus, &SB.sha256, *chosen, "before");
         }
         let (mut memory, flag) = (Memory::default(), AtomicBool::new(false));
         let explored = explore(&base, None, &MEASURED, (&mut memory, &flag), &mut |_| ()).unwrap();

@@ -48,6 +48,8 @@ struct Entry {
     rate: Rate,
     /// Whether the CPUs of one of the runs moved: then the rate is that of a mixture of distances.
     mixed: bool,
+    /// Whether results with different machine code or different given settings are added up.
+    mixed_code: bool,
     /// Whether no other line is at its distance.
     is_alone: bool,
     /// The rate divided by that of the first line at its distance; `None` on that line, and if neither has a race.
@@ -191,6 +193,7 @@ impl Matrix {
                     entry.mixed.to_string(),
                     number(entry.at.map(|at| at.ns)),
                     entry.at.is_some_and(|at| at.without_neighbour).to_string(),
+                    entry.mixed_code.to_string(),
                 ]);
             }
         }
@@ -226,7 +229,8 @@ impl Matrix {
                     format!("{} {}", side.letter, side.short),
                     entry.runs.to_string(),
                     rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval())
-                        + if entry.mixed { " *" } else { "" },
+                        + if entry.mixed { " *" } else { "" }
+                        + if entry.mixed_code { " †" } else { "" },
                     ratio,
                     differs + &entry.code.words(),
                 ]);
@@ -262,12 +266,17 @@ impl Matrix {
                 "* The CPUs were at several distances, so this rate depends on how long they were at each.\n",
             );
         }
+        if entries().any(|entry| entry.mixed_code) {
+            text.push_str(
+                "† Results with different machine code or settings are added up, so this rate depends on how many there are of each.\n",
+            );
+        }
         text + &self.not_compared + &self.left_out + &footnote(&all) + &self.power
     }
 }
 
 const HEADINGS: [&str; 8] = ["scenario", "class", "distance", "line", "runs", "rate [95 %]", "ratio [95 %]", "differs"];
-const COLUMNS: [&str; 19] = [
+const COLUMNS: [&str; 20] = [
     "scenario",
     "class",
     "line",
@@ -287,6 +296,7 @@ const COLUMNS: [&str; 19] = [
     "several_distances",
     "distance_ns",
     "without_neighbour",
+    "mixed_code",
 ];
 
 /// The verdict of a line that is compared with nothing.
@@ -445,6 +455,11 @@ fn lines_of(level: &Level<'_>, sides: &[Side], records: &[Record]) -> Vec<Entry>
             let at = base.stratum.zip(part.stratum).map(|(a, b)| [a.ns, b.ns]);
             Code::of((&records[base.record], base.result), (&records[part.record], part.result), at)
         };
+        let own_code = |part: &Part<'_>| {
+            let at = own.stratum.zip(part.stratum).map(|(a, b)| [a.ns, b.ns]);
+            Code::of((&records[own.record], own.result), (&records[part.record], part.result), at)
+        };
+        let mixed_code = of_side.iter().any(|part| own_code(part) != Code::Same);
         let code = of_side.iter().map(code).reduce(either).filter(|_| same_architecture).unwrap_or(Code::Same);
         entries.push(Entry {
             side: number,
@@ -452,6 +467,7 @@ fn lines_of(level: &Level<'_>, sides: &[Side], records: &[Record]) -> Vec<Entry>
             runs,
             rate,
             mixed: rate.seen > 0 && of_side.iter().any(Part::is_mixed),
+            mixed_code: rate.seen > 0 && mixed_code,
             is_alone: false,
             ratio: entries.first().and_then(|first: &Entry| ratio(first.rate, rate)),
             code,
@@ -557,8 +573,27 @@ mod tests {
         let marked: Vec<&str> = text.lines().filter(|line| line.contains("] *")).collect();
         assert!(marked.len() == 1 && marked[0].contains("B Two"), "{text}");
         assert!(text.contains("* The CPUs were at several distances, so this rate depends on how long"), "{text}");
-        let mixed: Vec<&str> = csv.lines().map(|line| line.rsplit(',').nth(2).unwrap()).collect();
+        let mixed: Vec<&str> = csv.lines().map(|line| line.rsplit(',').nth(3).unwrap()).collect();
         assert_eq!(mixed, ["several_distances", "false", "true"]);
+    }
+
+    #[test]
+    fn a_rate_of_different_code_is_marked() {
+        let of = |cpu, code: &str| {
+            let mut record = record(cpu, 300_000);
+            record.results[0].code_sha256 = code.repeat(64);
+            record
+        };
+        let plain = matrix(&[of("One", "a"), of("Two", "b"), of("Two", "b")], Line::Cpu);
+        assert!(!plain.text(None).contains('†'), "{}", plain.text(None));
+        let found = matrix(&[of("One", "a"), of("Two", "a"), of("Two", "b")], Line::Cpu);
+        let text = found.text(None);
+        let marked: Vec<&str> = text.lines().filter(|line| line.contains("] †")).collect();
+        assert!(marked.len() == 1 && marked[0].contains("B Two"), "{text}");
+        assert!(text.contains("† Results with different machine code or settings are added up"), "{text}");
+        let csv = found.csv().unwrap();
+        let mixed: Vec<&str> = csv.lines().map(|line| line.rsplit(',').next().unwrap()).collect();
+        assert_eq!(mixed, ["mixed_code", "false", "true"]);
     }
 
     /// A record whose CPUs were at these distances, in ns, each with its races of 500,000 iterations, those of 100,000 without a neighbour, and
@@ -628,7 +663,7 @@ mod tests {
         assert!(alone.trim_end().ends_with(" no other line there"), "{text}");
         assert!(text.contains("rates at different distances are not compared") && found.alone() == 1, "{text}");
         let ends: Vec<String> =
-            csv.lines().map(|line| line.rsplitn(4, ',').take(3).collect::<Vec<_>>().join(" ")).collect();
+            csv.lines().map(|line| line.rsplitn(5, ',').skip(1).take(3).collect::<Vec<_>>().join(" ")).collect();
         assert_eq!(ends[0], "without_neighbour distance_ns several_distances");
         assert_eq!([&ends[1], &ends[3], &ends[5]], ["false 2.9e1 false", "true 1.881e2 false", "false 7e2 false"]);
         assert!(found.markdown().contains("| SB | core | 29 ns | A One |"), "{}", found.markdown());
@@ -732,11 +767,11 @@ mod tests {
         assert_eq!(text.lines().filter(|line| line.trim_start().starts_with("SB ")).count(), 1, "{text}");
         let csv = all.csv().unwrap();
         assert_eq!((csv.lines().count(), csv.lines().filter(|line| line.starts_with("SB,core,")).count()), (5, 4));
-        assert!(csv.lines().nth(2).unwrap().ends_with(",true,unknown,false,false,,false"), "{csv}");
+        assert!(csv.lines().nth(2).unwrap().ends_with(",true,unknown,false,false,,false,false"), "{csv}");
         let mut other = records.clone();
         other[1].results[0].code_sha256 = "0".repeat(64);
         let csv = matrix(&other, Line::Record).csv().unwrap();
-        let marks: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",true,false,,false")).collect();
+        let marks: Vec<bool> = csv.lines().skip(1).map(|line| line.ends_with(",true,false,,false,false")).collect();
         assert_eq!(marks, [false, true, false, false], "{csv}");
         let markdown = all.markdown();
         assert!(markdown.contains("| SB | core | A 0.json | 1 | 30.0 % ["), "{markdown}");

@@ -298,6 +298,7 @@ fn pace() -> PaceRecord {
         profile: None,
         group: 1,
         given_group: false,
+        given: Vec::new(),
         searched: false,
         prefetch: Prefetch::Off,
         focused: false,

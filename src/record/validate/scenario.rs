@@ -9,7 +9,6 @@ use crate::arch::Arch;
 use crate::arch::lock::Lock;
 use crate::catalogue::{self, Scenario};
 use crate::codegen;
-use crate::harness::Goal;
 use crate::litmus::Source;
 use crate::litmus::naming::MOST_CHARACTERS;
 use crate::machine::{CounterOffset, offset_problems};
@@ -168,7 +167,7 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         interval_per_match: _,
         effective_iterations: _,
         stopped_by: _,
-        goal,
+        goal: _,
         sequence: _,
         reproducibility: _,
         drift,
@@ -199,9 +198,6 @@ fn ranges(result: &ScenarioResult, single: bool, problems: &mut Problems) {
         former_meanings: _, // only an earlier version's reader adds one
         extra: _,
     } = result;
-    if let Some(Err(wrong)) = goal.as_ref().map(|goal| goal.parse::<Goal>()) {
-        problems.say("goal", wrong);
-    }
     if scenario.is_empty() {
         problems.say("scenario", "is empty; expected the test's name");
     }
@@ -334,6 +330,7 @@ fn pace_ranges(pace: &PaceRecord, cpus: &[usize], problems: &mut Problems) {
         group,
         given_group,
         searched,
+        given,
         prefetch: _,
         focused: _,
         end_spread_ns,
@@ -355,6 +352,9 @@ fn pace_ranges(pace: &PaceRecord, cpus: &[usize], problems: &mut Problems) {
     problems.range("group", *group, 1..=MOST_INSTANCES);
     if *searched && *given_group {
         problems.say("given_group", "expected false; a search chose the settings");
+    }
+    if !*searched && !given.is_empty() {
+        problems.say("given", "expected none; no search chose the other settings");
     }
     if let Some(ns) = end_spread_ns {
         problems.range("end_spread_ns", *ns, 0.0..=LONGEST_NS);
