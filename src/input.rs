@@ -11,6 +11,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
+use serde::de::DeserializeOwned;
+use serde_json::error::Category;
+
 use crate::apart;
 use crate::error::{Error, Result};
 use crate::litmus::BYTE_ORDER_MARK;
@@ -52,6 +55,41 @@ pub fn read_latin1_or_utf8(path: &Path, limit: Limit) -> Result<String> {
 fn not_text(path: &Path, limit: Limit, error: &FromUtf8Error) -> Error {
     let at = error.utf8_error().valid_up_to();
     Error::Usage(format!("{}: not a text file (byte {at} is not UTF-8); {}", shown::path(path), limit.why))
+}
+
+/// Parses JSON. `name` is the file's name in messages, and `what` says what it should be, such as `a wakerace record`.
+///
+/// # Errors
+/// If the text is cut short, is not JSON, or is something else. The message has line and column.
+pub fn parse_json<T: DeserializeOwned>(name: &str, text: &str, what: &str) -> Result<T> {
+    serde_json::from_str(text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        let what = match error.classify() {
+            Category::Eof => "the file is cut short".to_owned(),
+            Category::Data => format!("not {what}"),
+            Category::Syntax | Category::Io => "not JSON".to_owned(),
+        };
+        Error::Usage(format!("{name}:{line}:{column}: {what}: {}", in_terms_of_json(&error)))
+    })
+}
+
+/// What an error says, without its place, and with the words of JSON in place of those of Rust.
+fn in_terms_of_json(error: &serde_json::Error) -> String {
+    let whole = error.to_string();
+    let said = whole.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())).unwrap_or(&whole);
+    let words = said.replace("invalid type: map", "invalid type: object");
+    let words = words
+        .replace("invalid type: sequence", "invalid type: array")
+        .replace("expected a sequence", "expected an array");
+    let words = words.replace("expected a map", "expected an object").replace("expected ident", "expected a value");
+    let words = words.replace("EOF while parsing", "it ends within");
+    match words.split_once("expected struct ") {
+        None => words,
+        Some((before, after)) => {
+            let rest = after.split_once(' ').map_or(String::new(), |(_, rest)| format!(" {rest}"));
+            format!("{before}expected an object{rest}")
+        }
+    }
 }
 
 /// The size of most of the files that are read in large numbers, with room for the end to be seen.

@@ -1316,11 +1316,40 @@ fn what_is_given_is_shown_before_a_run_and_a_bad_folder_is_all_that_is_said() {
 }
 
 #[test]
+fn a_record_shows_the_settings_and_the_code_of_its_results() {
+    let folder = folder();
+    let (shipped, text) = common::shipped();
+    let record = common::run(&text);
+    let shown = |args: &[&str]| {
+        let output = wakerace(folder.path()).arg("show").arg(&shipped).args(args).assert().success();
+        String::from_utf8(output.get_output().stdout.clone()).unwrap()
+    };
+    let all = shown(&[]);
+    for result in &record.results {
+        assert!(all.contains(&format!("\n== {} on CPUs ", result.scenario)), "{}", result.scenario);
+        let code = format!("sha256 {})\n{}", result.code_sha256, result.listing);
+        assert_eq!(all.matches(&code).count(), 1, "{}", result.scenario);
+    }
+    let one = shown(&["SB"]);
+    let result = record.results.iter().find(|result| result.scenario == "SB").unwrap();
+    assert!(one.contains(&result.listing) && !one.contains("S01"), "{one}");
+    let settings = format!("; {} races; code {}\n", wakerace::publish::count(result.races), &result.code_sha256[..7]);
+    assert!(one.contains(&settings.replacen("; ", ", ", 1)), "{settings}");
+    for (args, words) in [
+        (&["Nothing"][..], "no result of 'Nothing'; it has SB, "),
+        (&["SB", "--pace", "free"], "--pace: a record has the code that ran"),
+    ] {
+        wakerace(folder.path()).arg("show").arg(&shipped).args(args).assert().code(2).stderr(contains(words));
+    }
+    wakerace(folder.path()).args(["show", "SB", "MP"]).assert().code(2).stderr(contains("'MP': a second argument"));
+}
+
+#[test]
 fn nonsense_is_refused_with_what_is_allowed() {
     let folder = folder();
     let (shipped, _) = common::shipped();
     let record = shipped.to_str().unwrap();
-    let cases: [(&[&str], &[&str]); 26] = [
+    let cases: [(&[&str], &[&str]); 27] = [
         (
             &["run", "--skew", "9999999s"],
             &["--skew", "'9999999s' is too large; expected at most 1e9 nanoseconds (1 s)"],
@@ -1335,6 +1364,10 @@ fn nonsense_is_refused_with_what_is_allowed() {
         (&["run", "--repeat", "0"], &["--repeat", "expected a whole number from 1 to 1000"]),
         (&["run", "--group", "5000"], &["--group", "expected a whole number from 1 to 4096"]),
         (&["run", "--nice", "-30"], &["--nice", "expected a whole number from -20 to 19"]),
+        (
+            &["run", "--lock", if cfg!(target_arch = "riscv64") { "pv" } else { "ticket" }, "--dry-run"],
+            &["no such lock; it has"],
+        ),
         (&["run", "--period", "0"], &["--period", "expected a time above 0"]),
         (&["run", "--profile", "nothing", "--dry-run"], &["--profile", "nothing"]),
         (&["campaign", "--iterations", "0"], &["--iterations", "from 1 to 1e18"]),
@@ -1378,12 +1411,13 @@ fn columns_gives_the_width_where_there_is_no_terminal() {
     };
     let shipped = shipped.to_str().unwrap();
     let folder_of_records = concat!(env!("CARGO_MANIFEST_DIR"), "/results");
-    let tables: [&[&str]; 5] = [
+    let tables: [&[&str]; 6] = [
         &["list"],
         &["check", "S01-as-is", "SB"],
         &["compare", folder_of_records],
         &["compare", "--all", folder_of_records],
         &["expect", shipped],
+        &["run", "--dry-run", "--oversubscribe"],
     ];
     for args in tables {
         let free = widest(None, args);

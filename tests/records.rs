@@ -87,7 +87,9 @@ fn other_versions_and_other_files_are_refused_by_name() {
         (torn.as_str(), "schema is 'wakerace/2', but version is 7"),
         (other.as_str(), "unknown schema 'wakerace-profile/1'"),
         ("{}", "missing field `schema`"),
-        ("[1", "not a wakerace record"),
+        ("[1", "file.json:1:2: not a wakerace record: invalid type: integer `1`, expected a string\n"),
+        ("3", "file.json:1:1: not a wakerace record: invalid type: integer `3`, expected an object\n"),
+        ("nil", "not JSON: expected a value\n"),
         ("", "cut short"),
     ];
     let folder = tempfile::tempdir().unwrap();

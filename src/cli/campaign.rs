@@ -9,7 +9,7 @@ use clap::Args;
 use super::interrupt::interrupt_flag;
 use super::output::{Output, OutputArgs, status};
 use super::progress::Bar;
-use super::topology::{cpus_to_use, host_lines};
+use super::topology::{cpus_to_use, host_lines, or_oversubscribed};
 use super::units::{parse_count, parse_duration};
 use crate::arch::Arch;
 use crate::arch::lock::LockChoice;
@@ -220,7 +220,8 @@ fn places(
         return Ok(vec![machine::oversubscribed(topology, cpus, threads)]);
     }
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
-    let places = machine::place(topology, cpus, threads, classes)?;
+    let places =
+        machine::place(topology, cpus, threads, classes).map_err(|error| or_oversubscribed(error, cpus, threads))?;
     if places.is_empty() {
         return Err(format!("its {threads} threads have no placement of the classes that were named"));
     }

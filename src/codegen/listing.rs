@@ -2,6 +2,7 @@
 //! the emitters encoded.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 use super::{Part, ThreadCode};
 use crate::arch::Arch;
@@ -114,8 +115,13 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
     let instructions = disassemble(code)?;
     let encoded = |instruction: &Instruction| encoded(code.arch, &instruction.bytes);
     let wide = instructions.iter().map(|instruction| encoded(instruction).len()).max().unwrap_or(0);
+    let mut begun = 0;
     for instruction in &instructions {
         if last != Some(instruction.part) {
+            for index in without_instruction(code, &instructions, begun..instruction.offset + 1) {
+                let _ = writeln!(text, "  * {} (no instruction)", heading(program, thread, index));
+            }
+            begun = instruction.offset + 1;
             let heading = match instruction.part {
                 Part::Prologue => "entry: arguments".to_owned(),
                 Part::Group => "the next group: number of instances, prefetch of their lines".to_owned(),
@@ -141,9 +147,37 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
     Ok(text)
 }
 
+/// The operations that begin in a range of offsets and have no instruction, such as an `smp_rmb` on x86, which only stops the compiler.
+fn without_instruction(
+    code: &ThreadCode,
+    instructions: &[Instruction],
+    offsets: Range<usize>,
+) -> impl Iterator<Item = usize> {
+    let begin = code.marks.iter().filter(move |(start, _)| offsets.contains(start));
+    begin.filter_map(move |(_, part)| match part {
+        Part::Op(index) if instructions.iter().all(|instruction| instruction.part != *part) => Some(*index),
+        _ => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn operations_without_an_instruction_are_listed_in_their_place() {
+        let program = crate::catalogue::named("S02-wmb").unwrap().program;
+        let layout = crate::layout::Layout::new(crate::layout::LayoutKind::Padded, &program, 128).unwrap();
+        let of = |arch| {
+            let code = crate::isa::emit(arch, &program, &layout, crate::codegen::Pace::Free).unwrap();
+            let text = listing(&program, &program.threads[0], &code[0]).unwrap();
+            let own = text.lines().filter_map(|line| line.strip_prefix("  * ")).take(4);
+            own.map(str::to_owned).collect::<Vec<String>>()
+        };
+        let stores = ["store_once(blocked_on, &mutex)", "smp_wmb (no instruction)", "store_once(__state, 2)"];
+        assert_eq!(of(Arch::X86_64)[1..], stores);
+        assert_eq!(of(Arch::Aarch64)[2], "smp_wmb");
+    }
 
     #[test]
     fn bytes_are_those_of_objdump() {

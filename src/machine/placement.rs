@@ -223,7 +223,7 @@ pub fn place_on(
 ) -> Result<Vec<Placement>, String> {
     if cpus.len() < threads {
         return Err(format!(
-            "the test has {threads} threads, but only {} CPU{} may be used ({}); allow more CPUs with -c, or add --oversubscribe",
+            "the test has {threads} threads, but only {} CPU{} may be used ({}); allow more CPUs with -c",
             cpus.len(),
             if cpus.len() == 1 { "" } else { "s" },
             format_cpu_list(cpus)

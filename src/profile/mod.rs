@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::harness::{Prefetch, StressKind};
-use crate::input::{Limit, read_text};
+use crate::input::{Limit, parse_json, read_text};
 use crate::machine::{Class, Host};
 use crate::stats::apart;
 use crate::{files, record, shown};
@@ -139,11 +139,7 @@ fn in_home(variable: &str, folder: &str, host: &Host) -> Option<PathBuf> {
 
 /// Reads a JSON file; `what` says what it should be.
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path, largest: Limit, what: &str) -> Result<T> {
-    let not_that = |error: serde_json::Error| {
-        let (shown, line, column) = (shown::path(path), error.line(), error.column());
-        Error::Usage(format!("{shown}:{line}:{column}: not {what}: {error}"))
-    };
-    serde_json::from_str(&read_text(path, largest)?).map_err(not_that)
+    parse_json(&shown::path(path), &read_text(path, largest)?, what)
 }
 
 /// Checks the schema of a file.

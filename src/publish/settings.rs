@@ -1,5 +1,7 @@
 //! The settings that a search chose, in words.
 
+use super::distances::distance;
+use super::numbers::count;
 use crate::harness::Prefetch;
 use crate::record::{GivenSetting, ScenarioResult};
 
@@ -44,17 +46,57 @@ fn groups(results: &[&ScenarioResult], words: impl Fn(&ScenarioResult) -> String
 /// The settings of a result: `dense, 16 instances per tick`.
 fn words(result: &ScenarioResult) -> String {
     let pace = &result.pace;
-    let start = match (pace.mode.as_str(), pace.group) {
-        ("free", _) => format!("free, batches of {}", result.batch),
+    let others = if result.has_followed() { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
+    let free = if pace.mode == "free" { format!(", batches of {}", result.batch) } else { String::new() };
+    let own = of(&pace.mode, &result.layout.kind, pace.group, pace.prefetch);
+    format!("{own}{free}{others}")
+}
+
+/// The layout, and how instances start: `dense, 16 instances per tick, prefetched`.
+fn of(mode: &str, layout: &str, group: usize, prefetch: Prefetch) -> String {
+    let start = match (mode, group) {
+        ("free", _) => "free".to_owned(),
         (_, 1) => "1 instance per tick".to_owned(),
         (_, group) => format!("{group} instances per tick"),
     };
-    let prefetch = match (pace.mode.as_str(), pace.prefetch) {
+    let prefetch = match (mode, prefetch) {
         ("free", _) | (_, Prefetch::Turns) => String::new(),
         (_, prefetch) => format!(", {}", in_words(prefetch)),
     };
-    let others = if result.has_followed() { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
-    format!("{}, {start}{prefetch}{others}", result.layout.kind)
+    format!("{layout}, {start}{prefetch}")
+}
+
+/// The part of a result that ran with one choice of settings.
+pub struct SettingsPart<'a> {
+    /// Its settings and counts: `at 31 ns: dense, 16 instances per tick, batches of 8192; 440 iterations, 11 races`.
+    pub words: String,
+    /// The SHA-256 of its code.
+    pub code: &'a str,
+}
+
+/// The parts of a result, each with its settings: one part, unless they followed the distance between the CPUs.
+pub fn settings_parts(result: &ScenarioResult) -> Vec<SettingsPart<'_>> {
+    let counts = |iterations, races| format!("{} iterations, {} races", count(iterations), count(races));
+    let of_distances = result.distances.iter().flat_map(|distances| &distances.settings);
+    let parts: Vec<SettingsPart<'_>> = of_distances
+        .map(|part| {
+            let (layout, code) = part
+                .code
+                .as_ref()
+                .map_or((&result.layout, &result.code_sha256), |code| (&code.layout, &code.code_sha256));
+            let mode = part.pace.as_ref().unwrap_or(&result.pace.mode);
+            let at = part.distance_ns.map_or("at any distance".to_owned(), |ns| format!("at {}", distance(ns)));
+            let batch = part.batch.map_or(String::new(), |batch| format!(", batches of {batch}"));
+            let own = of(mode, &layout.kind, part.group, part.prefetch);
+            SettingsPart { words: format!("{at}: {own}{batch}; {}", counts(part.iterations, part.races)), code }
+        })
+        .collect();
+    if !parts.is_empty() {
+        return parts;
+    }
+    let own = of(&result.pace.mode, &result.layout.kind, result.pace.group, result.pace.prefetch);
+    let words = format!("{own}, batches of {}; {}", result.batch, counts(result.iterations, result.races));
+    vec![SettingsPart { words, code: &result.code_sha256 }]
 }
 
 /// The settings that change the machine code of a test, if those of two results differ: `dense 8 against padded 1`, that is, the

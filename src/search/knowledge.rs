@@ -32,6 +32,14 @@ pub struct Settled {
     pub elapsed_s: f64,
 }
 
+/// What was chosen before a run.
+#[derive(Debug)]
+struct Given {
+    chosen: Chosen,
+    /// Where it comes from, in words.
+    source: String,
+}
+
 /// What an arm was worth to a test.
 #[derive(Debug, Clone, Copy)]
 struct Value {
@@ -57,8 +65,8 @@ pub struct Knowledge {
     chosen: HashMap<(Vec<usize>, String), Vec<Chosen>>,
     /// The time of the search for each of these, in seconds.
     searched_s: HashMap<(Vec<usize>, String), Vec<f64>>,
-    /// What was chosen before this run, each with its source in words, the latest first.
-    given: HashMap<(Vec<usize>, String), Vec<(Chosen, String)>>,
+    /// What was chosen before this run, in the same form, the latest first.
+    given: HashMap<(Vec<usize>, String), Vec<Given>>,
     /// What the first run of each test began with.
     begun: HashMap<(Vec<usize>, String), Chosen>,
     /// What runs found to be the period with the most races.
@@ -135,10 +143,10 @@ impl Knowledge {
 
     /// All that was chosen for a test on these CPUs before this run, the latest first.
     pub fn given(&self, cpus: &[usize], test: &str) -> impl Iterator<Item = &Chosen> {
-        self.with_sources(cpus, test).iter().map(|(chosen, _)| chosen)
+        self.with_sources(cpus, test).iter().map(|given| &given.chosen)
     }
 
-    fn with_sources(&self, cpus: &[usize], test: &str) -> &[(Chosen, String)] {
+    fn with_sources(&self, cpus: &[usize], test: &str) -> &[Given] {
         self.given.get(&(cpus.to_vec(), test.to_owned())).map_or(&[], Vec::as_slice)
     }
 
@@ -146,7 +154,7 @@ impl Knowledge {
     pub fn source(&self, cpus: &[usize], test: &str, used: &Chosen) -> Option<&str> {
         let here = self.chosen(cpus, test).iter().any(|chosen| alike(chosen, used));
         let mut given = self.with_sources(cpus, test).iter();
-        given.find(|(chosen, _)| !here && alike(chosen, used)).map(|(_, source)| source.as_str())
+        given.find(|given| !here && alike(&given.chosen, used)).map(|given| given.source.as_str())
     }
 
     /// All that this run chose for a test on these CPUs, each with the time of its search in seconds.
@@ -179,6 +187,9 @@ impl Knowledge {
 
     /// Notes what was chosen for a test before this run, and its source in words; the latest first.
     pub fn give(&mut self, cpus: &[usize], test: &str, chosen: Chosen, source: &str) {
-        self.given.entry((cpus.to_vec(), test.to_owned())).or_default().push((chosen, source.to_owned()));
+        self.given
+            .entry((cpus.to_vec(), test.to_owned()))
+            .or_default()
+            .push(Given { chosen, source: source.to_owned() });
     }
 }

@@ -37,15 +37,19 @@ pub(super) fn dry_run(args: &RunArgs) -> Result<u8> {
             (here()?, topology, cpus, "this host".to_owned())
         }
     };
+    args.measure.lock.on(arch).map_err(Error::Usage)?;
     let mut chosen = chosen_scenarios(args, arch)?;
     let unreadable = chosen.unreadable.take();
     let Planned { runs, left_out, not_run } = planned(args, arch, &topology, &cpus, &chosen)?;
     let online = topology.cpus.len();
-    terminal::out(&format!("{name}: {arch}, {online} CPUs online; nothing is measured\n{}\n", schedule(args, &runs)))?;
-    if !args.measure_values.is_empty() {
-        terminal::out(&format!("settings: {}\n", shown::line(&args.measure_values.join(", "))))?;
-    }
-    terminal::out(&(listed(&runs) + &left_out + &unmeasured_lines(&not_run)))?;
+    let schedule = schedule(args, &runs);
+    let settings = match &args.measure_values[..] {
+        [] => String::new(),
+        given => format!("settings: {}\n", shown::line(&given.join(", "))),
+    };
+    let what = listed(&runs) + &left_out + &unmeasured_lines(&not_run);
+    let text = format!("{name}: {arch}, {online} CPUs online; nothing is measured\n{schedule}\n{settings}{what}");
+    terminal::out(&publish::wrapped_lines(&text, terminal::width()))?;
     unreadable.map_or(Ok(EXIT_OK), Err)
 }
 

@@ -7,6 +7,7 @@ use super::experiments::{DEFAULT_LEAST, DEFAULT_TOTAL};
 use super::kinds;
 use crate::arch::Arch;
 use crate::catalogue::{self, Scenario};
+use crate::cli::topology::or_oversubscribed;
 use crate::codegen::SHORTEST_LINE;
 use crate::error::{Error, Result};
 use crate::machine::{self, Class, Placement, Topology};
@@ -179,7 +180,8 @@ fn placements(
         return Ok(vec![machine::exactly(topology, cpus)]);
     }
     let classes: &[Class] = if args.placement.is_empty() { &Class::SPREAD } else { &args.placement };
-    let placements = machine::place_on(topology, cpus, threads, classes, &patterns)?;
+    let placements = machine::place_on(topology, cpus, threads, classes, &patterns)
+        .map_err(|error| or_oversubscribed(error, cpus, threads))?;
     if placements.is_empty() {
         let wanted: Vec<&str> = classes.iter().map(|class| class.name()).collect();
         let kinds = if args.kinds.is_empty() { String::new() } else { format!(" on {}", args.kinds.join(" or ")) };

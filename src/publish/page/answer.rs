@@ -273,19 +273,23 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
         if let [result] = most.results[..]
             && let Some(rates) = distances::rates(result)
         {
-            return Some(format!("With settings for each distance between the CPUs, the rate is {rates}.{best}"));
+            let whose = capital(&(where_most(cpu, most) + "with settings for each distance between the CPUs, "));
+            return Some(format!("{whose}the rate is {rates}.{best}"));
         }
         let (low, high) = (interval.low, interval.high);
+        let whose = where_most(cpu, most);
         return Some(if seen >= 0.001 {
+            let the_rate = capital(&(whose + "the rate"));
             format!(
-                "The rate is {}; with 95 % confidence it is between {} and {}.{best}",
+                "{the_rate} is {}; with 95 % confidence it is between {} and {}.{best}",
                 rate(seen),
                 rate(low),
                 rate(high)
             )
         } else {
             let ends = format!("between {} and {}", once_in(low.max(f64::MIN_POSITIVE)), once_in(high));
-            format!("It happens {} iterations; with 95 % confidence, {ends}.{best}", once_in(seen))
+            let it = capital(&(whose + "it happens"));
+            format!("{it} {} iterations; with 95 % confidence, {ends}.{best}", once_in(seen))
         });
     }
     if cpu.has(Finding::NotObserved) {
@@ -294,6 +298,18 @@ fn sure(cpus: &[OnCpu<'_>]) -> Option<String> {
         return Some(format!("With 95 % confidence it happens less often than once in {once} iterations{assumed}."));
     }
     cpu.sums.iter().find_map(|sum| doubt(sum.first())).map(|why| format!("Why: {why}."))
+}
+
+/// Which results a rate is of, if there are others: `in run B, which has the most iterations, `.
+fn where_most(cpu: &OnCpu<'_>, most: &Sum<'_>) -> String {
+    if cpu.sums.len() == 1 {
+        return String::new();
+    }
+    let run = if cpu.runs() > 1 { format!("in run {}", most.run.letter) } else { String::new() };
+    let of_run = cpu.sums.iter().filter(|sum| sum.run.letter == most.run.letter).count();
+    let place = if of_run > 1 { format!("on {}", most.placement()) } else { String::new() };
+    let both = [run, place].into_iter().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ");
+    format!("{both}, which has the most iterations, ")
 }
 
 /// How sure the answer of several CPUs is, if it is a zero that counts on each of them.
@@ -377,4 +393,47 @@ fn protocol_line(runs: &[Run<'_>]) -> Option<String> {
     let records: Vec<&ProtocolRecord> = real.filter_map(Run::protocol).collect();
     (!records.is_empty())
         .then(|| format!("The kernel's whole mutex and wakeup protocol: {}.", protocol::verdict(&records)))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::publish::page::{Entry, answer_of_all};
+    use crate::record::{AnyRecord, Record, ScenarioResult, compute, shipped};
+
+    /// A record of SB with these races in so many iterations.
+    fn record(races: u64, iterations: u64) -> Record {
+        let mut record = shipped("2026-11-25T174425Z");
+        record.results.retain(|result| result.scenario == "SB");
+        let result = &mut record.results[0];
+        (result.races, result.iterations) = (races, iterations);
+        (result.distances, result.blocks) = (None, Vec::new());
+        compute(result);
+        record
+    }
+
+    fn lines(records: Vec<Record>) -> Vec<String> {
+        let entry = |record| Entry { name: "a.json".to_owned(), record: AnyRecord::Run(Box::new(record)) };
+        let entries: Vec<Entry> = records.into_iter().map(entry).collect();
+        answer_of_all(&entries).iter().map(|line| line.replace('\u{a0}', " ")).collect()
+    }
+
+    #[test]
+    fn a_rate_is_said_to_be_of_the_run_that_it_is_of() {
+        let one = lines(vec![record(22_000, 1_000_000)]);
+        assert!(one[1].starts_with("The rate is 2.20 %; with 95 % confidence it is between "), "{one:?}");
+        let two = lines(vec![record(300_000, 900_000), record(22_000, 1_000_000)]);
+        assert!(two[0].contains("seen in 2.20 % to 33.3 % of 1.9 M iterations of 2 runs"), "{two:?}");
+        let sure = "In run B, which has the most iterations, the rate is 2.20 %; with 95 % confidence it is between ";
+        assert!(two[1].starts_with(sure), "{two:?}");
+        let rare = lines(vec![record(10, 900_000), record(1, 1_000_000)]);
+        assert!(rare[1].starts_with("In run B, which has the most iterations, it happens once in "), "{rare:?}");
+        // One run on two placements.
+        let mut several = record(22_000, 1_000_000);
+        let other: ScenarioResult = record(300_000, 900_000).results.swap_remove(0);
+        several.results.push(other);
+        several.results[1].placement.class = crate::machine::Class::Smt;
+        let several = lines(vec![several]);
+        assert!(several[1].starts_with("On core, CPUs 0,1"), "{several:?}");
+        assert!(several[1].contains(", which has the most iterations, the rate is 2.20 %"), "{several:?}");
+    }
 }

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::{CampaignRecord, ProtocolRecord, Record, campaign_problems, kinds_on, problems, protocol_problems};
 use crate::error::{Error, Result};
-use crate::input::{Limit, read_text};
+use crate::input::{Limit, parse_json, read_text};
 use crate::machine::Host;
 use crate::shown;
 
@@ -231,10 +231,7 @@ pub fn read_valid_run(path: &Path, only: &str) -> Result<Record> {
 }
 
 fn parse<T: DeserializeOwned>(name: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| {
-        let what = if error.is_eof() { "the file is cut short" } else { "not a wakerace record" };
-        Error::Usage(format!("{name}:{}:{}: {what}: {error}", error.line(), error.column()))
-    })
+    parse_json(name, text, "a wakerace record")
 }
 
 #[cfg(test)]

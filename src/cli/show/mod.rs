@@ -1,6 +1,10 @@
-//! `wakerace show`: prints a scenario's source, its lowered form and its machine code, or the table of primitives.
+//! `wakerace show`: prints a scenario's source, its lowered form and its machine code, or those of a record's results, or the table of
+//! primitives.
+
+mod record;
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::{Args, ValueEnum};
 
@@ -11,14 +15,16 @@ use crate::codegen::{self, Atomics, Pace, Target};
 use crate::error::{EXIT_OK, Error, Result};
 use crate::isa::{self, primitives::TSV_HEADER};
 use crate::layout::{Layout, LayoutKind};
-use crate::terminal;
+use crate::{shown, terminal};
 
 /// Arguments of `show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A litmus file, or the name of a scenario
+    /// A litmus file, or the name of a scenario; or a record of `run` (.json), for the settings and the code of its results
     #[arg(required_unless_present = "primitives")]
     scenario: Option<String>,
+    /// With a record: only the results of these tests
+    tests: Vec<String>,
     /// Instead of a scenario, print what each kernel primitive becomes on every architecture, or on that of --arch,
     /// as tab-separated values
     #[arg(long, conflicts_with_all = ["scenario", "atomics", "lock", "pace", "layout"])]
@@ -31,14 +37,14 @@ pub struct ShowArgs {
     atomics: Option<Atomics>,
     /// Spinlock of the kernel: on x86-64 native or pv, on riscv64 qspinlock or ticket, or auto [default: auto, which is
     /// this host's for code of this host, else qspinlock]
-    #[arg(long, value_name = "KIND", default_value = "auto", hide_default_value = true)]
-    lock: LockChoice,
-    /// Pace of the code
-    #[arg(long, value_enum, default_value = "paced")]
-    pace: ShownPace,
-    /// Layout of the variables: padded, packed, dense, kernel, kernel-ARCH
-    #[arg(long, default_value = "padded")]
-    layout: LayoutKind,
+    #[arg(long, value_name = "KIND")]
+    lock: Option<LockChoice>,
+    /// Pace of the code [default: paced]
+    #[arg(long, value_enum)]
+    pace: Option<ShownPace>,
+    /// Layout of the variables: padded, packed, dense, kernel, kernel-ARCH [default: padded]
+    #[arg(long)]
+    layout: Option<LayoutKind>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -53,10 +59,30 @@ const LINE: usize = 128;
 /// Prints the source, the lowered form and the disassembly, and returns the exit status.
 pub fn show(args: &ShowArgs) -> Result<u8> {
     let Some(scenario) = &args.scenario else { return primitives(args.arch) };
+    if scenario.ends_with(".json") {
+        let given = [
+            ("--arch", args.arch.is_some()),
+            ("--atomics", args.atomics.is_some()),
+            ("--lock", args.lock.is_some()),
+            ("--pace", args.pace.is_some()),
+            ("--layout", args.layout.is_some()),
+        ];
+        if let Some((option, _)) = given.into_iter().find(|(_, given)| *given) {
+            return Err(Error::Usage(format!("{option}: a record has the code that ran; leave the option out")));
+        }
+        terminal::out(&record::show(Path::new(scenario), &args.tests)?)?;
+        return Ok(EXIT_OK);
+    }
+    if let [more, ..] = &args.tests[..] {
+        let more = shown::line(more);
+        return Err(Error::Usage(format!(
+            "'{more}': a second argument names a test of a record; show one scenario at a time"
+        )));
+    }
     let scenarios = catalogue::resolve(std::slice::from_ref(scenario))?;
     let pace = match args.pace {
-        ShownPace::Free => Pace::Free,
-        ShownPace::Paced => Pace::Paced,
+        Some(ShownPace::Free) => Pace::Free,
+        None | Some(ShownPace::Paced) => Pace::Paced,
     };
     let mut text = String::new();
     for scenario in &scenarios {
@@ -64,9 +90,9 @@ pub fn show(args: &ShowArgs) -> Result<u8> {
         let arch = args.arch.or(program.language).or(Arch::host()).ok_or_else(|| {
             Error::Host("wakerace does not support this host's architecture; name another with --arch".to_owned())
         })?;
-        let lock = args.lock.on(arch).map_err(Error::Usage)?;
+        let lock = args.lock.unwrap_or_default().on(arch).map_err(Error::Usage)?;
         let target = Target { arch, atomics: args.atomics.unwrap_or_else(Atomics::of_host), lock };
-        let layout = Layout::new(args.layout, program, LINE)?;
+        let layout = Layout::new(args.layout.unwrap_or(LayoutKind::Padded), program, LINE)?;
         let code = isa::emit(target, program, &layout, pace)?;
         // Writing to a string cannot fail.
         let _ = writeln!(

@@ -1,0 +1,70 @@
+//! `wakerace show RECORD`: prints the settings and the machine code of the results of a record.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::machine::in_order;
+use crate::publish;
+use crate::record::{self, Code, ScenarioResult};
+use crate::shown;
+
+/// As many digits of a hash tell the codes of a record apart.
+const SHORT: usize = 7;
+
+/// The settings of each result of a record, and the code that ran with them, each once. `tests` are the names of the tests that are
+/// shown; without any, all are.
+///
+/// # Errors
+/// If the file is no record of `wakerace run`, or has no test of one of these names.
+pub(super) fn show(path: &Path, tests: &[String]) -> Result<String> {
+    let record = record::read_valid_run(path, "have machine code")?;
+    let names = || record.results.iter().map(|result| result.scenario.as_str());
+    if let Some(unknown) = tests.iter().find(|test| names().all(|name| name != *test)) {
+        let mut known: Vec<&str> = names().collect();
+        known.dedup();
+        return Err(Error::Usage(format!(
+            "{}: no result of '{}'; it has {}",
+            shown::path(path),
+            shown::line(unknown),
+            known.join(", ")
+        )));
+    }
+    let mut text = format!("{} {}, {}\n", record.host.architecture, record.host.cpu_model, record.started);
+    let mut printed: Vec<&str> = Vec::new();
+    let wanted = |result: &&ScenarioResult| tests.is_empty() || tests.contains(&result.scenario);
+    for result in record.results.iter().filter(wanted) {
+        let _ = writeln!(text, "\n{}", heading(result));
+        for part in publish::settings_parts(result) {
+            let _ = writeln!(text, "   {}; code {}", part.words, short(part.code));
+        }
+        for code in result.each_code().filter(|code| !code.listing.is_empty()) {
+            // Tests with the same code may have it from other operations.
+            if !printed.contains(&code.listing) {
+                printed.push(code.listing);
+                text.push_str(&listing(&code));
+            }
+        }
+    }
+    Ok(shown::text(&text).into_owned())
+}
+
+fn heading(result: &ScenarioResult) -> String {
+    let placement = &result.placement;
+    format!("== {} on CPUs {} ({})", result.scenario, in_order(&placement.cpus), placement.class_and_kinds())
+}
+
+fn listing(code: &Code<'_>) -> String {
+    format!(
+        "\n== code {} ({}, {}; sha256 {})\n{}",
+        short(code.sha256),
+        code.pace,
+        code.layout,
+        code.sha256,
+        code.listing
+    )
+}
+
+fn short(sha256: &str) -> &str {
+    sha256.get(..SHORT).unwrap_or(sha256)
+}
