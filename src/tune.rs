@@ -29,6 +29,8 @@ pub struct Found {
     pub races_per_s: f64,
     /// Races per second with the default settings: the median of the finals.
     pub default_races_per_s: f64,
+    /// The lowest and the highest ratio of the two in a turn of the finals. `None` if the default won, or had no race in a turn.
+    pub times_default: Option<[f64; 2]>,
 }
 
 /// Runs the control with the given settings until the limits or the interrupt end it. Returns the races per second.
@@ -51,12 +53,15 @@ pub fn finals(winner: Settings, budget: Duration, interrupt: &AtomicBool, run: &
         ours.push(run(&winner, limits)?);
         theirs.push(if winner == default { ours[ours.len() - 1] } else { run(&default, limits)? });
     }
+    let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
+    let ends = [ratios.iter().copied().fold(f64::INFINITY, f64::min), ratios.iter().copied().fold(0.0, f64::max)];
     let (ours, theirs) = (median(ours), median(theirs));
     let wins = ours > WORTH * theirs;
     Ok(Found {
         settings: if wins { winner } else { default },
         races_per_s: if wins { ours } else { theirs },
         default_races_per_s: theirs,
+        times_default: Some(ends).filter(|ends| wins && ends.iter().all(|end| end.is_finite())),
     })
 }
 
@@ -76,7 +81,17 @@ mod tests {
             let found = finals(ours.clone(), Duration::from_secs(1), &none, &mut run).unwrap();
             assert_eq!(found.settings == ours, wins, "{times}");
             assert_eq!((found.races_per_s, found.default_races_per_s), (if wins { 1e6 * times } else { 1e6 }, 1e6));
+            assert_eq!(found.times_default, wins.then_some([times; 2]), "{times}");
         }
+        // The ends of the ratios are those of single turns.
+        let ours = Settings { group: Some(8), ..Settings::default_paced() };
+        let mut rates = [3e6, 1e6, 2e6, 1e6, 4e6, 2e6, 9e6, 2e6, 3e6, 1e6].into_iter();
+        let mut run = |_: &Settings, _: Limits| Ok(rates.next().unwrap());
+        let found = finals(ours.clone(), Duration::from_secs(1), &none, &mut run).unwrap();
+        assert_eq!((found.races_per_s, found.times_default), (3e6, Some([2.0, 4.5])));
+        let mut rates = [1e6, 0.0].into_iter().cycle();
+        let found = finals(ours, Duration::from_secs(1), &none, &mut |_, _| Ok(rates.next().unwrap())).unwrap();
+        assert_eq!(found.times_default, None);
     }
 
     #[test]

@@ -269,6 +269,9 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     };
     let words = tuned(folder.path(), &["-o", profile.to_str().unwrap()]);
     assert!(words.contains("tuned on SB") && words.contains("profile.json"), "{words}");
+    // The words of `run`, and the distance if it was measured.
+    assert!(words.contains("per tick") || words.contains("free") || words.contains("the default settings"), "{words}");
+    assert!(!words.contains("group "), "{words}");
     let run = |more: &[&str]| {
         let mut command = wakerace(folder.path());
         command.args(["run", "SB", "--no-controls", "-d", "100ms", "--no-save", "--export-json"]).arg(&path);
@@ -1001,7 +1004,6 @@ fn a_profile_reads_back_as_it_was_written() {
     assert_eq!(rates("MP", Class::Smt, &[]), [4.0, 3.0]);
     profile.put(at(None, 5.0));
     assert_eq!(profile.find("MP", Class::Smt, &[]).map(|tuned| tuned.races_per_s).collect::<Vec<_>>(), [5.0]);
-    assert_eq!(read.tuned[0].settings.to_string(), "paced, packed, group 4, prefetch off, batch 77, memory stress");
     let mut other = host.clone();
     other.cpu_model.push_str(" v2");
     assert!(TuningProfile::read(&path, &other).unwrap_err().to_string().contains("and this host is"));

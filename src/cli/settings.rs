@@ -6,6 +6,7 @@ use crate::harness::{Prefetch, whole};
 use crate::machine::Clock;
 use crate::profile::kept::Kept;
 use crate::profile::{Settings, Tuned};
+use crate::publish;
 use crate::record::ScenarioResult;
 use crate::search::{Arm, ArmPace, Chosen};
 use crate::units::{Nanos, Ticks};
@@ -40,6 +41,17 @@ pub(super) fn choice(settings: &Settings, profile: Option<String>) -> Result<Cho
         profile,
         searching: None,
     })
+}
+
+/// Settings in the words of the sentences below a table: `dense, 16 instances per tick, prefetched`.
+pub(super) fn in_words(settings: &Settings) -> String {
+    if *settings == Settings::default_paced() {
+        return "the default settings".to_owned();
+    }
+    let Settings { pace, layout, group, prefetch, batch, stress } = settings;
+    let batch = batch.map_or(String::new(), |batch| format!(", batches of {batch}"));
+    let stress = stress.map_or(String::new(), |stress| format!(", {stress} stress"));
+    format!("{}{batch}{stress}", publish::settings_words(pace, layout, group.unwrap_or(1), *prefetch))
 }
 
 /// The settings that the search before a result has chosen. Those without a search if it has chosen the first.
@@ -179,6 +191,8 @@ mod tests {
             of(&Settings { pace: "free".to_owned(), ..settings.clone() }).pace,
             PaceChoice::Free { given: false }
         );
+        assert_eq!(in_words(&settings), "dense, 8 instances per tick, prefetched, batches of 512, sets stress");
+        assert_eq!(in_words(&Settings::default_paced()), "the default settings");
         for (pace, layout) in [("fast", "dense"), ("paced", "round")] {
             let settings = Settings { pace: pace.to_owned(), layout: layout.to_owned(), ..settings.clone() };
             assert!(choice(&settings, None).is_err_and(|error| error.to_string().starts_with("profile: ")));

@@ -158,14 +158,19 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
             } else if default == 0.0 {
                 format!("{races:.2e} races/s; the default settings gave none")
             } else {
-                format!("{races:.2e} races/s, {:.2} times the default settings", races / default)
+                let ends = found
+                    .times_default
+                    .map_or(String::new(), |[low, high]| format!(" ({low:.2} to {high:.2} in single turns)"));
+                format!("{races:.2e} races/s, {:.2} times the default settings{ends}", races / default)
             };
+            let distance_ns = chosen.and_then(|chosen| chosen.distance_ns);
             let words = format!(
-                "{} ({}), tuned on {}: {}; {compared}\n",
+                "{} ({}{}), tuned on {}: {}; {compared}\n",
                 scenario.name,
                 machine::class_and_kinds(placement.class, &placement.kinds),
+                distance_ns.map_or(String::new(), |ns| format!(", at {ns:.0} ns")),
                 mutant.name,
-                found.settings
+                settings::in_words(&found.settings)
             );
             profile.put(Tuned {
                 scenario: scenario.name.clone(),
@@ -173,7 +178,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
                 class: placement.class,
                 kinds: placement.kinds.clone(),
                 settings: found.settings,
-                distance_ns: chosen.and_then(|chosen| chosen.distance_ns),
+                distance_ns,
                 period_ns: chosen.and_then(|chosen| settings::period_ns(&chosen, common.units())),
                 reach: chosen.map(|chosen| chosen.reach),
                 races_per_s: found.races_per_s,
@@ -256,7 +261,7 @@ fn one(
         let choice = Choice { searching, ..settings::choice(settings, None)? };
         let experiment = Experiment::new(mutant, placement.clone(), choice, expectation.clone(), &common)?;
         let watch = |_: &crate::harness::Tally| {
-            bar.update(begun.elapsed().as_secs_f64() / args.duration.as_secs_f64(), || settings.to_string());
+            bar.update(begun.elapsed().as_secs_f64() / args.duration.as_secs_f64(), || settings::in_words(settings));
         };
         Ok(experiment::run(&experiment, interrupt, watch)?.result)
     };
@@ -265,7 +270,7 @@ fn one(
         spare_cpus: cpus.iter().any(|cpu| !placement.cpus.contains(cpu)),
         ..Allowed::all()
     };
-    let time = args.duration.mul_f64(1.0 - tune::FINALS);
+    let time = args.duration.mul_f64(1.0 - tune::FINALS).saturating_sub(AFTER_SEARCH);
     let searching = Searching { allowed, knowledge: Arc::default(), budget: Some(time) };
     // The chosen settings are measured in the finals, so what follows the search here is short.
     let limits = Limits { duration: Some(time + AFTER_SEARCH), ..Limits::default() };
@@ -283,7 +288,9 @@ fn one(
         let result = run(settings, limits, known)?;
         Ok(if result.elapsed_s > 0.0 { result.races as f64 / result.elapsed_s } else { 0.0 })
     };
-    let found = tune::finals(winner, args.duration.mul_f64(tune::FINALS), interrupt, &mut { rate })?;
+    // A search may have taken longer than it was given.
+    let left = args.duration.saturating_sub(begun.elapsed());
+    let found = tune::finals(winner, left, interrupt, &mut { rate })?;
     let chosen = {
         let knowledge = searching.knowledge.lock().expect("no thread panics while holding this lock");
         knowledge.begun(&placement.cpus, &mutant.sha256)

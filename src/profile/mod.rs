@@ -54,26 +54,6 @@ impl Settings {
     }
 }
 
-impl std::fmt::Display for Settings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}, {}", self.pace, self.layout)?;
-        if let Some(group) = self.group {
-            write!(f, ", group {group}")?;
-        }
-        if self.pace == "paced" {
-            f.write_str(match self.prefetch {
-                Prefetch::On => ", prefetch on",
-                Prefetch::Off => ", prefetch off",
-                Prefetch::Turns => ", prefetch in turns",
-            })?;
-        }
-        if let Some(batch) = self.batch {
-            write!(f, ", batch {batch}")?;
-        }
-        self.stress.map_or(Ok(()), |stress| write!(f, ", {stress} stress"))
-    }
-}
-
 /// Tuning result of one test on one placement class and one combination of kinds of core.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tuned {

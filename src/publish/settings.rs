@@ -48,12 +48,12 @@ fn words(result: &ScenarioResult) -> String {
     let pace = &result.pace;
     let others = if result.has_followed() { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
     let free = if pace.mode == "free" { format!(", batches of {}", result.batch) } else { String::new() };
-    let own = of(&pace.mode, &result.layout.kind, pace.group, pace.prefetch);
+    let own = settings_words(&pace.mode, &result.layout.kind, pace.group, pace.prefetch);
     format!("{own}{free}{others}")
 }
 
 /// The layout, and how instances start: `dense, 16 instances per tick, prefetched`.
-fn of(mode: &str, layout: &str, group: usize, prefetch: Prefetch) -> String {
+pub fn settings_words(mode: &str, layout: &str, group: usize, prefetch: Prefetch) -> String {
     let start = match (mode, group) {
         ("free", _) => "free".to_owned(),
         (_, 1) => "1 instance per tick".to_owned(),
@@ -87,14 +87,14 @@ pub fn settings_parts(result: &ScenarioResult) -> Vec<SettingsPart<'_>> {
             let mode = part.pace.as_ref().unwrap_or(&result.pace.mode);
             let at = part.distance_ns.map_or("at any distance".to_owned(), |ns| format!("at {}", distance(ns)));
             let batch = part.batch.map_or(String::new(), |batch| format!(", batches of {batch}"));
-            let own = of(mode, &layout.kind, part.group, part.prefetch);
+            let own = settings_words(mode, &layout.kind, part.group, part.prefetch);
             SettingsPart { words: format!("{at}: {own}{batch}; {}", counts(part.iterations, part.races)), code }
         })
         .collect();
     if !parts.is_empty() {
         return parts;
     }
-    let own = of(&result.pace.mode, &result.layout.kind, result.pace.group, result.pace.prefetch);
+    let own = settings_words(&result.pace.mode, &result.layout.kind, result.pace.group, result.pace.prefetch);
     let words = format!("{own}, batches of {}; {}", result.batch, counts(result.iterations, result.races));
     vec![SettingsPart { words, code: &result.code_sha256 }]
 }
