@@ -274,7 +274,7 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     assert!(!words.contains("group "), "{words}");
     let run = |more: &[&str]| {
         let mut command = wakerace(folder.path());
-        command.args(["run", "SB", "--no-controls", "-d", "100ms", "--no-save", "--export-json"]).arg(&path);
+        command.args(["run", "SB", "--no-controls", "-d", "500ms", "--no-save", "--export-json"]).arg(&path);
         command.arg("--profile").arg(&profile).args(more);
         command
     };
@@ -389,7 +389,7 @@ fn what_a_search_found_is_kept_for_later_runs() {
         assert!(!run(more).1, "{more:?}");
     }
     // What cannot be read is named, and made again.
-    for (text, wrong) in [("{", ":1:1: not a file of kept settings"), ("", "not a file of kept settings")] {
+    for (text, wrong) in [("{", ":1:1: the file is cut short"), ("[]", ":1:2: not a file of kept settings")] {
         fs::write(&file, text).unwrap();
         let (_, used, words) = run(&[]);
         assert!(!used && words.contains("what earlier runs found is not used: ") && words.contains(wrong), "{words}");
