@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::string::FromUtf8Error;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::error::Category;
 
 use crate::apart;
@@ -64,10 +64,12 @@ fn not_text(path: &Path, limit: Limit, error: &FromUtf8Error) -> Error {
 pub fn parse_json<T: DeserializeOwned>(name: &str, text: &str, what: &str) -> Result<T> {
     serde_json::from_str(text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
+        // A value of another type may count as an error of syntax.
+        let is_json = || serde_json::from_str::<IgnoredAny>(text).is_ok();
         let what = match error.classify() {
             Category::Eof => "the file is cut short".to_owned(),
-            Category::Data => format!("not {what}"),
-            Category::Syntax | Category::Io => "not JSON".to_owned(),
+            Category::Syntax if !is_json() => "not JSON".to_owned(),
+            _ => format!("not {what}"),
         };
         Error::Usage(format!("{name}:{line}:{column}: {what}: {}", in_terms_of_json(&error)))
     })
@@ -77,20 +79,35 @@ pub fn parse_json<T: DeserializeOwned>(name: &str, text: &str, what: &str) -> Re
 fn in_terms_of_json(error: &serde_json::Error) -> String {
     let whole = error.to_string();
     let said = whole.strip_suffix(&format!(" at line {} column {}", error.line(), error.column())).unwrap_or(&whole);
-    let words = said.replace("invalid type: map", "invalid type: object");
-    let words = words
-        .replace("invalid type: sequence", "invalid type: array")
-        .replace("expected a sequence", "expected an array");
-    let words = words.replace("expected a map", "expected an object").replace("expected ident", "expected a value");
-    let words = words.replace("EOF while parsing", "it ends within");
-    match words.split_once("expected struct ") {
-        None => words,
-        Some((before, after)) => {
-            let rest = after.split_once(' ').map_or(String::new(), |(_, rest)| format!(" {rest}"));
-            format!("{before}expected an object{rest}")
+    let (found, expected) = said.rsplit_once("expected ").unwrap_or((said, ""));
+    let mut found = found.to_owned();
+    for (theirs, ours) in OF_JSON {
+        if let Some(rest) = found.strip_prefix(theirs) {
+            found = format!("{ours}{rest}");
         }
     }
+    let expected = match expected {
+        "" => return found,
+        "u8" | "u32" | "u64" | "usize" | "i64" => "a whole number",
+        "f64" => "a number",
+        "a sequence" => "an array",
+        "a map" => "an object",
+        "value" | "ident" => "a value",
+        other => match other.strip_prefix("struct ") {
+            Some(_) => "an object",
+            None => other,
+        },
+    };
+    format!("{found}expected {expected}")
 }
+
+/// How messages of serde begin, and how they begin here.
+const OF_JSON: [(&str, &str); 4] = [
+    ("invalid type: map", "invalid type: object"),
+    ("invalid type: sequence", "invalid type: array"),
+    ("unknown variant", "unknown value"),
+    ("EOF while parsing", "it ends within"),
+];
 
 /// The size of most of the files that are read in large numbers, with room for the end to be seen.
 const USUAL_BYTES: usize = 4096;

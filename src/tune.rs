@@ -54,6 +54,7 @@ pub fn finals(winner: Settings, budget: Duration, interrupt: &AtomicBool, run: &
         theirs.push(if winner == default { ours[ours.len() - 1] } else { run(&default, limits)? });
     }
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs).collect();
+    let all_raced = theirs.iter().all(|rate| *rate > 0.0);
     let ends = [ratios.iter().copied().fold(f64::INFINITY, f64::min), ratios.iter().copied().fold(0.0, f64::max)];
     let (ours, theirs) = (median(ours), median(theirs));
     let wins = ours > WORTH * theirs;
@@ -61,7 +62,7 @@ pub fn finals(winner: Settings, budget: Duration, interrupt: &AtomicBool, run: &
         settings: if wins { winner } else { default },
         races_per_s: if wins { ours } else { theirs },
         default_races_per_s: theirs,
-        times_default: Some(ends).filter(|ends| wins && ends.iter().all(|end| end.is_finite())),
+        times_default: Some(ends).filter(|_| wins && all_raced),
     })
 }
 
@@ -89,9 +90,12 @@ mod tests {
         let mut run = |_: &Settings, _: Limits| Ok(rates.next().unwrap());
         let found = finals(ours.clone(), Duration::from_secs(1), &none, &mut run).unwrap();
         assert_eq!((found.races_per_s, found.times_default), (3e6, Some([2.0, 4.5])));
-        let mut rates = [1e6, 0.0].into_iter().cycle();
-        let found = finals(ours, Duration::from_secs(1), &none, &mut |_, _| Ok(rates.next().unwrap())).unwrap();
-        assert_eq!(found.times_default, None);
+        for rates in [[1e6, 0.0, 1e6, 0.0], [2e6, 1e6, 0.0, 0.0]] {
+            let mut rates = rates.into_iter().cycle();
+            let run = &mut |_: &Settings, _: Limits| Ok(rates.next().unwrap());
+            let found = finals(ours.clone(), Duration::from_secs(1), &none, run).unwrap();
+            assert_eq!((found.settings == ours, found.times_default), (true, None));
+        }
     }
 
     #[test]

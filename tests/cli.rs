@@ -274,7 +274,7 @@ fn a_tuned_profile_is_taken_named_and_refused_elsewhere() {
     assert!(!words.contains("group "), "{words}");
     let run = |more: &[&str]| {
         let mut command = wakerace(folder.path());
-        command.args(["run", "SB", "--no-controls", "-d", "500ms", "--no-save", "--export-json"]).arg(&path);
+        command.args(["run", "SB", "--no-controls", "-n", "50000", "--no-save", "--export-json"]).arg(&path);
         command.arg("--profile").arg(&profile).args(more);
         command
     };
@@ -1338,7 +1338,7 @@ fn a_record_shows_the_settings_and_the_code_of_its_results() {
     let settings = format!("; {} races; code {}\n", wakerace::publish::count(result.races), &result.code_sha256[..7]);
     assert!(one.contains(&settings.replacen("; ", ", ", 1)), "{settings}");
     for (args, words) in [
-        (&["Nothing"][..], "no result of 'Nothing'; it has SB, "),
+        (&["Nothing"][..], "no result of 'Nothing'; it has S01-as-is, "),
         (&["SB", "--pace", "free"], "--pace: a record has the code that ran"),
     ] {
         wakerace(folder.path()).arg("show").arg(&shipped).args(args).assert().code(2).stderr(contains(words));

@@ -339,6 +339,7 @@ pub fn host_lines(host: &Host) -> String {
     }
     text
 }
+
 /// The words for a test without a placement, with what else `run` and `campaign` can do where there are too few CPUs.
 pub(super) fn or_oversubscribed(error: String, cpus: &[usize], threads: usize) -> String {
     if cpus.len() < threads { error + ", or add --oversubscribe" } else { error }

@@ -168,7 +168,7 @@ pub fn tune(args: &TuneArgs) -> Result<u8> {
                 "{} ({}{}), tuned on {}: {}; {compared}\n",
                 scenario.name,
                 machine::class_and_kinds(placement.class, &placement.kinds),
-                distance_ns.map_or(String::new(), |ns| format!(", at {ns:.0} ns")),
+                distance_ns.map_or(String::new(), |ns| format!(", searched at {ns:.0} ns")),
                 mutant.name,
                 settings::in_words(&found.settings)
             );

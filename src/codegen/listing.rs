@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::{Part, ThreadCode};
 use crate::arch::Arch;
 use crate::error::{Error, Result};
-use crate::program::{Program, Thread};
+use crate::program::{Op, Program, Thread};
 
 /// One disassembled instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,7 +118,9 @@ pub fn listing(program: &Program, thread: &Thread, code: &ThreadCode) -> Result<
     let mut begun = 0;
     for instruction in &instructions {
         if last != Some(instruction.part) {
-            for index in without_instruction(code, &instructions, begun..instruction.offset + 1) {
+            let empty = without_instruction(code, &instructions, begun..instruction.offset + 1);
+            // A label is no operation.
+            for index in empty.filter(|index| !matches!(thread.ops.get(*index), Some(Op::Label(_)))) {
                 let _ = writeln!(text, "  * {} (no instruction)", heading(program, thread, index));
             }
             begun = instruction.offset + 1;

@@ -187,9 +187,10 @@ impl Parts {
 
 /// The settings that the search did not choose, because they were given.
 fn given(allowed: &Allowed) -> Vec<GivenSetting> {
+    let group = allowed.group.map(|_| GivenSetting::Group);
     let prefetch = allowed.prefetch.map(|_| GivenSetting::Prefetch);
     let batch = allowed.batch.map(|_| GivenSetting::Batch);
-    prefetch.into_iter().chain(batch).collect()
+    group.into_iter().chain(prefetch).chain(batch).collect()
 }
 
 #[cfg(test)]
@@ -329,7 +330,7 @@ mod tests {
         // In a window the period is not varied.
         let base = Experiment { common: Common { window: true, ..base.common }, ..base };
         let result = follow(&base, first, &measured, (&mut memory, [&flag; 2]), &mut |_| ()).unwrap().result;
-        assert_eq!(result.pace.given, [GivenSetting::Prefetch]);
+        assert_eq!(result.pace.given, [GivenSetting::Group, GivenSetting::Prefetch]);
         // With one CPU no distance is measured, and on a busy machine perhaps too few.
         let Some(DistancesRecord { settings, strata, .. }) = &result.distances else { return };
         if let [first, second] = &settings[..] {

@@ -10,6 +10,8 @@ use crate::stats::{Count, Interval, effect_in_time, sequence_with};
 
 /// The fewest blocks that tell how much the rate changes. With fewer, no rate counts as known.
 const LEAST_BLOCKS: usize = 16;
+/// The blocks must have at least one of so many iterations, or the rate is that of a run that still looks for its period and its skews.
+const LEAST_SHARE: u64 = 4;
 
 /// What a run must find out. The interval is the confidence sequence of the run so far ([`sequence_with`]), which allows
 /// for runs that end by what they have found.
@@ -27,7 +29,10 @@ impl Goal {
     pub(super) fn is_reached(self, races: u64, iterations: u64, blocks: &[Block]) -> bool {
         let counts: Vec<Count> = blocks.iter().map(|block| Count { seen: block.races, of: block.iterations }).collect();
         let Some(found) = sequence_with(races, iterations, effect_in_time(&counts)) else { return false };
-        let enough = !matches!(self, Goal::RateKnown(_)) || blocks.len() >= LEAST_BLOCKS;
+        // Blocks begin when the period and the skews are chosen. Before that the rate still rises.
+        let in_blocks: u64 = blocks.iter().map(|block| block.iterations).sum();
+        let settled = blocks.len() >= LEAST_BLOCKS && in_blocks.saturating_mul(LEAST_SHARE) >= iterations;
+        let enough = !matches!(self, Goal::RateKnown(_)) || settled;
         enough && self.is_met(races as f64 / iterations as f64, found)
     }
 
@@ -133,6 +138,9 @@ mod tests {
         assert!(!reached(goal, &blocks(LEAST_BLOCKS - 1, [500, 500])), "too few blocks");
         assert!(reached(goal, &blocks(LEAST_BLOCKS, [500, 500])));
         assert!(!reached(goal, &blocks(32, [10, 190])), "the same sum, with a rate that changes");
+        let few = blocks(32, [500, 500]);
+        assert!(goal.is_reached(64_000, 128_000, &few));
+        assert!(!goal.is_reached(64_000, 128_001, &few), "most iterations are of the time before the blocks");
         assert!(!reached(goal, &blocks(1000, [0, 0])), "no race says nothing about a fraction of the rate");
     }
 

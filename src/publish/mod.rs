@@ -59,7 +59,7 @@ pub use page::{
     preview_of, rates_picture, signed_page,
 };
 pub use power::testing_powers;
-pub use settings::{SettingsPart, settings_parts, settings_words};
+pub use settings::{SettingsPart, other_settings, settings_parts, settings_words};
 pub use tearing::{forbidden as tearing_forbidden, tearing, tearing_csv, tearing_summary};
 pub use topology::{cpu_list, cpu_table};
 pub use unmeasured::{INTERRUPTED, unmeasured};

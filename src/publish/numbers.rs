@@ -27,6 +27,14 @@ pub(super) fn first_few<T: AsRef<str>>(names: &[T], most: usize) -> String {
     shown.join(", ") + &if more > 0 { format!(" and {more} more") } else { String::new() }
 }
 
+/// Some words as a list: `a`, `a and b`, `a, b and c`; `None` if there are none.
+pub(super) fn listed<T: AsRef<str>>(words: &[T]) -> Option<String> {
+    let (last, others) = words.split_last()?;
+    let others: Vec<&str> = others.iter().map(AsRef::as_ref).collect();
+    let last = last.as_ref();
+    Some(if others.is_empty() { last.to_owned() } else { format!("{} and {last}", others.join(", ")) })
+}
+
 /// How many times something happened: `once`, `2,000 times`.
 pub fn times(value: u64) -> String {
     once_or(value, count)
@@ -118,11 +126,21 @@ pub fn tick_count(value: f64) -> String {
     }
 }
 
+/// An upper bound of a probability, with two digits, rounded up: `< 3.1e-8`.
+pub fn upper_bound(bound: f64) -> String {
+    if bound.is_nan() || bound <= 0.0 {
+        return format!("< {bound:.1e}");
+    }
+    let digit = 10_f64.powi(bound.log10().floor() as i32 - 1);
+    // What was rounded before may be a little above its digits.
+    format!("< {:.1e}", (bound / digit - 1e-9).ceil() * digit)
+}
+
 /// A rate with its interval: `26.0 % [25.9, 26.1]`. For an event that was never seen, only the upper bound:
 /// `< 3.0e-8`.
 pub fn rate_with_interval(value: Option<f64>, interval: Option<Interval>) -> String {
     match (value, interval) {
-        (Some(0.0), Some(interval)) => format!("< {:.1e}", interval.high),
+        (Some(0.0), Some(interval)) => upper_bound(interval.high),
         (Some(value), Some(Interval { low, high, .. })) => {
             if value >= 0.001 {
                 let digits = if value >= 0.0995 { 1 } else { 2 };
@@ -138,6 +156,25 @@ pub fn rate_with_interval(value: Option<f64>, interval: Option<Interval>) -> Str
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_upper_bound_is_rounded_up() {
+        let cases = [
+            (1.7138e-7, "< 1.8e-7"),
+            (7.6e-8, "< 7.6e-8"),
+            (9.91e-8, "< 1.0e-7"),
+            (3.0e-7, "< 3.0e-7"),
+            (0.37, "< 3.7e-1"),
+        ];
+        for (bound, text) in cases {
+            assert_eq!(upper_bound(bound), text);
+        }
+        for digits in 10..100 {
+            let bound = f64::from(digits) * 1e-9;
+            assert_eq!(upper_bound(bound), format!("< {bound:.1e}"), "{bound}");
+        }
+        assert_eq!((upper_bound(1.0), upper_bound(0.0)), ("< 1.0e0".to_owned(), "< 0.0e0".to_owned()));
+    }
     use crate::stats::interval;
 
     #[test]

@@ -48,7 +48,10 @@ fn words(result: &ScenarioResult) -> String {
     let pace = &result.pace;
     let others = if result.has_followed() { ", and others where the CPUs moved (`distances.settings`)" } else { "" };
     let free = if pace.mode == "free" { format!(", batches of {}", result.batch) } else { String::new() };
-    let own = settings_words(&pace.mode, &result.layout.kind, pace.group, pace.prefetch);
+    // The prefetch setting of a result whose parts differ in it is that of none of them.
+    let first = result.distances.iter().flat_map(|distances| &distances.settings).next();
+    let prefetch = first.map_or(pace.prefetch, |first| first.prefetch);
+    let own = settings_words(&pace.mode, &result.layout.kind, pace.group, prefetch);
     format!("{own}{free}{others}")
 }
 
@@ -60,7 +63,7 @@ pub fn settings_words(mode: &str, layout: &str, group: usize, prefetch: Prefetch
         (_, group) => format!("{group} instances per tick"),
     };
     let prefetch = match (mode, prefetch) {
-        ("free", _) | (_, Prefetch::Turns) => String::new(),
+        ("free", _) => String::new(),
         (_, prefetch) => format!(", {}", in_words(prefetch)),
     };
     format!("{layout}, {start}{prefetch}")
@@ -68,10 +71,32 @@ pub fn settings_words(mode: &str, layout: &str, group: usize, prefetch: Prefetch
 
 /// The part of a result that ran with one choice of settings.
 pub struct SettingsPart<'a> {
-    /// Its settings and counts: `at 31 ns: dense, 16 instances per tick, batches of 8192; 440 iterations, 11 races`.
+    /// Its settings and counts: `chosen at 31 ns: dense, 16 instances per tick, batches of 8192; 440 iterations, 11 races`.
     pub words: String,
     /// The SHA-256 of its code.
     pub code: &'a str,
+}
+
+/// The settings of a result that all of its parts have: `period 81 ns, skews swept, lines of 128 bytes, found by an earlier run`.
+pub fn other_settings(result: &ScenarioResult) -> String {
+    let pace = &result.pace;
+    let period = match (pace.given_period_ns, pace.period_ns) {
+        (Some(given), _) => Some(format!("given period {given:.0} ns")),
+        (None, Some(mean)) => Some(format!("period {mean:.0} ns on average")),
+        (None, None) => None,
+    };
+    let skews = match (&result.given_skews(), pace.mode.as_str(), pace.focused) {
+        (Some(_), ..) => Some(format!("{} given skews", result.skews.len())),
+        (None, "free", _) => None,
+        (None, _, true) => Some("most batches at the best skews".to_owned()),
+        (None, ..) => Some("all skews evenly".to_owned()),
+    };
+    let lines = Some(format!("lines of {} bytes", result.layout.line_bytes));
+    let lock = result.lock.as_ref().map(|lock| format!("lock {lock}"));
+    let atomics = result.atomics.as_ref().map(|atomics| format!("{atomics} atomics"));
+    let stress = result.stress.as_ref().map(|stress| format!("{stress} stress"));
+    let all = [period, skews, lines, lock, atomics, stress, pace.profile.clone()];
+    all.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// The parts of a result, each with its settings: one part, unless they followed the distance between the CPUs.
@@ -85,7 +110,7 @@ pub fn settings_parts(result: &ScenarioResult) -> Vec<SettingsPart<'_>> {
                 .as_ref()
                 .map_or((&result.layout, &result.code_sha256), |code| (&code.layout, &code.code_sha256));
             let mode = part.pace.as_ref().unwrap_or(&result.pace.mode);
-            let at = part.distance_ns.map_or("at any distance".to_owned(), |ns| format!("at {}", distance(ns)));
+            let at = part.distance_ns.map_or("for any distance".to_owned(), |ns| format!("chosen at {}", distance(ns)));
             let batch = part.batch.map_or(String::new(), |batch| format!(", batches of {batch}"));
             let own = settings_words(mode, &layout.kind, part.group, part.prefetch);
             SettingsPart { words: format!("{at}: {own}{batch}; {}", counts(part.iterations, part.races)), code }
@@ -123,7 +148,6 @@ pub(super) fn differing(ours: &ScenarioResult, theirs: &ScenarioResult) -> Optio
 /// Those that a search chose differ from run to run, and belong to what the runs are compared for.
 pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<String> {
     let both = [ours, theirs];
-    let searched = both.iter().any(|result| result.pace.searched);
     let skews = |result: &ScenarioResult| {
         result.given_skews().map_or("skews of a sweep".to_owned(), |skews| format!("skews of {skews}"))
     };
@@ -141,15 +165,22 @@ pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<St
     if both.iter().all(|result| !result.pace.given_skews) {
         all.push(both.map(evenly));
     }
-    let of_search = |result: &ScenarioResult, setting| searched && !result.pace.given.contains(&setting);
-    all.push(both.map(|result| match of_search(result, GivenSetting::Prefetch) {
-        true => "a prefetch setting from a search".to_owned(),
-        false => in_words(result.pace.prefetch).to_owned(),
+    let unless_chosen = |setting, name: &str, words: &dyn Fn(&ScenarioResult) -> String| {
+        [[ours, theirs], [theirs, ours]].map(|[result, other]| {
+            if result.chosen_beside(other, setting) { format!("a {name} from a search") } else { words(result) }
+        })
+    };
+    // A calibration chooses the group where nothing else does.
+    let group =
+        |result: &ScenarioResult| match result.pace.given_group || result.pace.given.contains(&GivenSetting::Group) {
+            true => format!("{} instances per tick", result.pace.group),
+            false => "a group from a calibration".to_owned(),
+        };
+    all.push(unless_chosen(GivenSetting::Group, "group", &group));
+    all.push(unless_chosen(GivenSetting::Prefetch, "prefetch setting", &|result| {
+        in_words(result.pace.prefetch).to_owned()
     }));
-    all.push(both.map(|result| match of_search(result, GivenSetting::Batch) {
-        true => "a batch from a search".to_owned(),
-        false => format!("batches of {}", result.batch),
-    }));
+    all.push(unless_chosen(GivenSetting::Batch, "batch", &|result| format!("batches of {}", result.batch)));
     let differing: Vec<String> =
         all.into_iter().filter(|[a, b]| a != b).map(|[a, b]| format!("{a} against {b}")).collect();
     (!differing.is_empty()).then(|| differing.join(", "))
@@ -160,7 +191,7 @@ fn in_words(prefetch: Prefetch) -> &'static str {
     match prefetch {
         Prefetch::On => "prefetched",
         Prefetch::Off => "not prefetched",
-        Prefetch::Turns => "prefetched in turns",
+        Prefetch::Turns => "prefetched every other batch",
     }
 }
 
@@ -180,7 +211,7 @@ mod tests {
             (|r| r.pace.given_period_ns = Some(200.0), "a period that adapts against a period of 200 ns"),
             (|r| r.stress = Some("memory".to_owned()), "no stress against memory stress"),
             (|r| r.pace.focused = false, "the best skews against all skews evenly"),
-            (|r| r.pace.prefetch = Prefetch::On, "prefetched in turns against prefetched"),
+            (|r| r.pace.prefetch = Prefetch::On, "prefetched every other batch against prefetched"),
             (|r| r.batch = 16, "against batches of 16"),
             (
                 |r| {
@@ -213,11 +244,27 @@ mod tests {
         let batches = [16, 64].map(|batch| with_given(batch, GivenSetting::Batch));
         assert_eq!(given(&batches[0], &batches[1]).unwrap(), "batches of 16 against batches of 64");
         assert_eq!(given(&batches[0], &searched(16)).unwrap(), "batches of 16 against a batch from a search");
+        // A group that was given beside a search changes no code.
+        let groups = [8, 32].map(|group| {
+            let mut result = with_given(16, GivenSetting::Group);
+            result.pace.group = group;
+            result
+        });
+        assert_eq!(given(&groups[0], &groups[1]).unwrap(), "8 instances per tick against 32 instances per tick");
+        // What a run without a search had is what the other was given.
+        let unsearched = |batch| {
+            let mut result = ours.clone();
+            result.batch = batch;
+            result
+        };
+        assert_eq!(given(&batches[0], &unsearched(16)), None);
+        assert_eq!(given(&batches[0], &unsearched(64)).unwrap(), "batches of 16 against batches of 64");
+        assert_eq!(given(&searched(16), &unsearched(64)), None);
         let prefetched = with_given(16, GivenSetting::Prefetch);
         assert_eq!(given(&prefetched, &prefetched), None);
         assert_eq!(
             given(&searched(16), &prefetched).unwrap(),
-            "a prefetch setting from a search against prefetched in turns"
+            "a prefetch setting from a search against prefetched every other batch"
         );
     }
 
@@ -251,7 +298,7 @@ mod tests {
         assert_eq!(
             line(&results).unwrap(),
             "Settings were searched for 1.2 s in all before the counts above began (`search` in the record): dense, 16 instances \
-             per tick: SB, MP+nt; padded, 1 instance per tick, prefetched: MP; padded, free, batches of 2048: LB."
+             per tick, prefetched every other batch: SB, MP+nt; padded, 1 instance per tick, prefetched: MP; padded, free, batches of 2048: LB."
         );
         // Those of a profile or of an earlier run are told apart, unless the CPUs moved.
         let of_before = |name: &str, profile: &str| {
@@ -267,12 +314,17 @@ mod tests {
             known("MP", "found by an earlier run"),
             known("LB", "tuned on SB"),
         ];
-        let of_before = "Settings of earlier searches: dense, 16 instances per tick, found by an earlier run: SB, MP; dense, 16 instances \
-                         per tick, tuned on SB: LB.";
+        let of_before = "Settings of earlier searches: dense, 16 instances per tick, prefetched every other batch, found by an earlier run: \
+                         SB, MP; dense, 16 instances per tick, prefetched every other batch, tuned on SB: LB.";
         assert_eq!(line(&both).unwrap(), of_before);
         let [first, ..] = both.clone();
         let all = line(&[moved, first]).unwrap();
-        assert!(all.contains("): dense, 16 instances per tick: SB. Settings of earlier searches: "), "{all}");
+        assert!(
+            all.contains(
+                "): dense, 16 instances per tick, prefetched every other batch: SB. Settings of earlier searches: "
+            ),
+            "{all}"
+        );
     }
 
     #[test]
@@ -291,7 +343,7 @@ mod tests {
         assert_eq!(words(&of("dense", "free", 8, Prefetch::Turns)), "dense 8 against dense free");
         assert_eq!(
             words(&of("dense", "paced", 8, Prefetch::On)),
-            "dense 8, prefetched in turns against dense 8, prefetched"
+            "dense 8, prefetched every other batch against dense 8, prefetched"
         );
         let mut wide = dense.clone();
         wide.layout.line_bytes = 2 * dense.layout.line_bytes;

@@ -39,7 +39,7 @@ impl<'a> Sum<'a> {
     /// part's design effect ([`ScenarioResult::effect`]) is weighted by its races.
     pub(super) fn interval(&self) -> Option<Interval> {
         if let [one] = self.results[..] {
-            return one.interval;
+            return one.stated_interval();
         }
         let races = self.races as f64;
         let weighted: f64 = self.results.iter().map(|result| result.effect() * result.races as f64).sum();

@@ -9,7 +9,9 @@ use super::page::answer_of;
 use super::settings;
 use super::sums::{Sum, by_class};
 use super::unmeasured::{INTERRUPTED, unmeasured};
-use super::zeros::{Doubt, TOO_LITTLE, doubt_of, independence, place, rests_on, with_rates};
+use super::zeros::{
+    Doubt, NAMED, TOO_LITTLE, doubt_of, elsewhere, independence, place, rests_on, same_code, with_rates,
+};
 use super::{distances, line_fills, power, titles, warnings};
 use crate::machine::in_order;
 use crate::record::{Finding, Record, ScenarioResult};
@@ -83,7 +85,7 @@ fn cells(record: &Record, result: &ScenarioResult) -> Vec<String> {
         count(result.iterations),
         result.matches.map_or("-".to_owned(), count),
         count(result.races),
-        rate_with_interval(result.rate, result.interval),
+        rate_with_interval(result.rate, result.stated_interval()),
         best_skew(result),
         result.expected.map_or("unknown".to_owned(), |expected| expected.to_string()),
         result.finding.words().to_owned(),
@@ -135,9 +137,6 @@ pub fn table(record: &Record) -> String {
     format!("{}\n\n{}\n", shown::line(&title(record)), table_cells(record).text())
 }
 
-/// More tests than this are not all named in a sentence.
-const NAMED: usize = 6;
-
 /// How rare the unseen races of a placement are at least, relative to a control, with the names of their tests. Uses the
 /// weakest of the bounds. Controls that the run added have a part in it only if nothing else was unseen.
 fn least_sensitive(unseen: &[&ScenarioResult], record: &Record) -> String {
@@ -174,7 +173,7 @@ fn in_words(record: &Record) -> Option<String> {
     (!each.is_empty()).then(|| format!("The races in words: {}.", each.join("; ")))
 }
 
-/// The tests whose expectation the models did not compute; `None` if there are none.
+/// The tests whose expectation no model computed; `None` if there are none.
 fn declared(record: &Record) -> Option<String> {
     let is_declared =
         |result: &&ScenarioResult| result.expected.is_some() && result.expected_from == VerdictSource::Header;
@@ -184,10 +183,10 @@ fn declared(record: &Record) -> Option<String> {
             names.push(&result.scenario);
         }
     }
-    let (tests, them) = if names.len() == 1 { ("the test", "it") } else { ("the tests", "them") };
+    let tests = if names.len() == 1 { "the test" } else { "the tests" };
     (!names.is_empty()).then(|| {
         format!(
-            "What {} allows is declared by {tests} for {}; the models do not cover {them}.",
+            "What {} allows is declared by {tests}, and not computed, for {}.",
             record.host.architecture,
             first_few(&names, NAMED)
         )
@@ -267,10 +266,11 @@ pub fn summary(record: &Record) -> String {
             let names: Vec<String> = names.into_iter().cloned().collect();
             lines.push(format!(
                 "{}: the controls fired ({} at these settings), so reordering of the kind that the unseen races need can be seen on these CPUs. \
-                 A zero means: the rate is below the given bound, with 95 % confidence{}.{}",
+                 A zero means: the rate is below the given bound, with 95 % confidence{}.{}{}",
                 place(first),
                 with_rates(record, first, &names).join(", "),
                 independence(&[record]),
+                elsewhere(record, &good),
                 least_sensitive(&good, record)
             ));
         }
@@ -293,6 +293,10 @@ pub fn summary(record: &Record) -> String {
             };
             lines.push(format!("{}: {why}, so {which}.{to_do}", place(first)));
         }
+    }
+    if let Some(race) = record.results.iter().find(|result| result.group == "race").filter(|_| !record.host.emulated) {
+        let beside = record.results.iter().filter(|other| other.placement == race.placement);
+        lines.extend(same_code(race, beside, &record.host.architecture));
     }
     if fired_too > 0 {
         lines.push(format!("{fired_too} more placements: controls of the needed kind fired there too."));
@@ -338,7 +342,8 @@ mod tests {
     #[test]
     fn what_no_model_computed_is_named() {
         let mut record = shipped("2026-11-26T093808Z");
-        let sentence = "What x86_64 allows is declared by the tests for S01-core+nt, S01-core+nt+wmb; the models do not cover them.";
+        let sentence =
+            "What x86_64 allows is declared by the tests, and not computed, for S01-core+nt, S01-core+nt+wmb.";
         assert!(summary(&record).lines().any(|line| line == sentence), "{}", summary(&record));
         record.results.retain(|result| !result.scenario.contains("+nt"));
         assert!(!summary(&record).contains("is declared by"), "{}", summary(&record));

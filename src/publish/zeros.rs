@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use super::numbers::{count, rate};
+use super::distances::distance;
+use super::numbers::{count, first_few, listed, rate};
 use crate::machine::in_order;
 use crate::model::Reordering;
 use crate::record::{Evidence, Finding, Record, ScenarioResult, Warning};
+use crate::stats::apart;
+
+/// More tests than this are not all named in a sentence.
+pub(super) const NAMED: usize = 6;
 
 /// The mark of a zero that is inconclusive, behind its bound.
 pub(super) const DOUBT: &str = " ?";
@@ -98,6 +103,52 @@ pub(super) fn with_rates(record: &Record, result: &ScenarioResult, controls: &[S
     controls.iter().map(|name| format!("{name} {}", rate(best(name)))).collect()
 }
 
+/// Which of some results have the machine code of the race, so that their bounds differ in how long they ran only; `None` if none has.
+pub(super) fn same_code<'a>(
+    race: &ScenarioResult,
+    results: impl Iterator<Item = &'a ScenarioResult>,
+    architecture: &str,
+) -> Option<String> {
+    let alike = |other: &&ScenarioResult| other.scenario != race.scenario && other.codes() == race.codes();
+    let mut names: Vec<&str> = results.filter(alike).map(|result| result.scenario.as_str()).collect();
+    names.dedup();
+    let are = if names.len() == 1 { "is" } else { "are" };
+    let all = listed(&names)?;
+    Some(format!(
+        "{all} {are} the same machine code as {} on {architecture}, so bounds of these differ only because the runs had different lengths.",
+        race.scenario
+    ))
+}
+
+/// Which of some zeros were measured where none of their controls raced, because the CPUs were at another distance; empty if none was.
+pub(super) fn elsewhere(record: &Record, zeros: &[&ScenarioResult]) -> String {
+    let controls = |zero: &ScenarioResult| {
+        let (names, cpus) = (rests_on(zero).to_vec(), zero.placement.cpus.clone());
+        let here = move |other: &&ScenarioResult| {
+            names.contains(&other.scenario) && other.placement.cpus.iter().all(|cpu| cpus.contains(cpu))
+        };
+        record.results.iter().filter(here).filter(|control| control.races > 0).collect::<Vec<_>>()
+    };
+    let is_far = |zero: &&&ScenarioResult| {
+        let controls = controls(zero);
+        !controls.is_empty() && controls.iter().all(|control| !zero.is_where_it_raced(control))
+    };
+    let far: Vec<&ScenarioResult> = zeros.iter().filter(is_far).copied().collect();
+    let Some(first) = far.first() else { return String::new() };
+    let shown = |mut all: Vec<f64>| {
+        all.sort_by(f64::total_cmp);
+        all.dedup_by(|a, b| !apart(*a, *b));
+        all.iter().map(|ns| distance(*ns)).collect::<Vec<_>>().join(" and ")
+    };
+    let names: Vec<&str> = far.iter().map(|zero| zero.scenario.as_str()).collect();
+    let at = shown(far.iter().flat_map(|zero| zero.distances_of_iterations()).collect());
+    let theirs = shown(controls(first).iter().flat_map(|control| control.distances_of_races()).collect());
+    format!(
+        " {} ran at {at} between the CPUs, where no control raced; the controls raced at {theirs}.",
+        first_few(&names, NAMED)
+    )
+}
+
 /// The controls that a result's zero rests on. In records of earlier versions these are all that fired.
 pub(super) fn rests_on(result: &ScenarioResult) -> &[String] {
     result.evidence.as_ref().map_or(&result.controls_fired, |evidence| &evidence.controls)
@@ -135,6 +186,44 @@ pub(super) fn place(result: &ScenarioResult) -> String {
 mod tests {
     use super::*;
     use crate::record::shipped;
+
+    #[test]
+    fn zeros_at_another_distance_than_their_controls_say_so() {
+        let mut record = crate::record::shipped("2026-11-26T093808Z");
+        let at = |ns: f64, races: u64| {
+            let value = serde_json::json!({
+                "ns": ns, "low_ns": ns, "high_ns": ns, "looks": 9, "elapsed_s": 0.1, "in_batches_s": 0.1,
+                "iterations": 500_000, "matches": null, "races": races
+            });
+            serde_json::from_value::<crate::record::StratumRecord>(value).unwrap()
+        };
+        let set = |record: &mut Record, name: &str, strata| {
+            let result = record.results.iter_mut().find(|result| result.scenario == name).unwrap();
+            result.distances = Some(crate::record::DistancesRecord { strata, ..Default::default() });
+        };
+        let told = |record: &Record| {
+            let zeros: Vec<&ScenarioResult> = record.results.iter().filter(|result| result.races == 0).collect();
+            let race = zeros.iter().find(|zero| zero.scenario == "S01-as-is").unwrap();
+            (elsewhere(record, &zeros), race.times_rarer(&record.results).is_some())
+        };
+        assert_eq!(told(&record), (String::new(), true));
+        set(&mut record, "S01-as-is", vec![at(223.0, 0)]);
+        assert_eq!(told(&record), (String::new(), true), "the control measured no distance");
+        // It has counts at both distances, and races at one.
+        set(&mut record, "S01-core+nt", vec![at(36.0, 9), at(230.0, 0)]);
+        set(&mut record, "S05-swapped", vec![at(36.0, 9)]);
+        let (words, rarer) = told(&record);
+        assert!(
+            words.starts_with(
+                " S01-as-is ran at 223 ns between the CPUs, where no control raced; the controls raced at 36 ns"
+            ),
+            "{words}"
+        );
+        assert!(!rarer, "a ratio of rates at two distances");
+        assert!(crate::publish::table::summary(&record).contains(&words));
+        set(&mut record, "S01-core+nt", vec![at(36.0, 9), at(230.0, 1)]);
+        assert_eq!(told(&record), (String::new(), true));
+    }
 
     #[test]
     fn a_bound_says_what_it_assumes_where_the_run_shows_otherwise() {

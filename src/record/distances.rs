@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{CountRecord, LastWriterRecord, LayoutRecord, SkewRecord};
+use super::{CountRecord, LastWriterRecord, LayoutRecord, ScenarioResult, SkewRecord};
 use crate::harness::Prefetch;
 use crate::stats::{Count, Drift, Interval, apart, effect_between, effect_in_time, interval_with, matched, share};
 
@@ -243,6 +243,30 @@ impl StratumRecord {
             }),
             ..self.clone()
         }
+    }
+}
+
+impl ScenarioResult {
+    /// The distances at which a result has counts of a kind, in nanoseconds. None if it did not measure any.
+    fn distances_with(&self, count: impl Fn(&StratumRecord) -> u64) -> Vec<f64> {
+        let strata = self.distances.iter().flat_map(|distances| &distances.strata);
+        strata.filter(|stratum| count(stratum) > 0).map(|stratum| stratum.ns).collect()
+    }
+
+    /// The distances at which it has iterations, in nanoseconds.
+    pub fn distances_of_iterations(&self) -> Vec<f64> {
+        self.distances_with(|stratum| stratum.iterations)
+    }
+
+    /// The distances at which it has races, in nanoseconds.
+    pub fn distances_of_races(&self) -> Vec<f64> {
+        self.distances_with(|stratum| stratum.races)
+    }
+
+    /// Whether a control raced at a distance at which this result has iterations. True if one of them did not measure distances.
+    pub fn is_where_it_raced(&self, control: &ScenarioResult) -> bool {
+        let (own, theirs) = (self.distances_of_iterations(), control.distances_of_races());
+        own.is_empty() || theirs.is_empty() || own.iter().any(|a| theirs.iter().any(|b| !apart(*a, *b)))
     }
 }
 

@@ -125,18 +125,21 @@ pub fn judge(results: &mut [ScenarioResult]) {
 
 impl ScenarioResult {
     /// The control of its `sensitivity`, and how many times rarer than it the race is at least: the lower end of the control's interval
-    /// by the upper end of its own. `results` are those of the record. `None` without a control, or if the two ends say nothing.
+    /// by the upper end of its own. `results` are those of the record. `None` without a control that raced at a distance of this result, or
+    /// if the two ends say nothing.
     pub fn times_rarer(&self, results: &[ScenarioResult]) -> Option<(&str, f64)> {
         let sensitivity = self.sensitivity.as_ref()?;
         let cpus = &self.placement.cpus;
         let here = |control: &&ScenarioResult| {
-            control.scenario == sensitivity.control && ran_within(&control.placement.cpus, cpus)
+            control.scenario == sensitivity.control
+                && ran_within(&control.placement.cpus, cpus)
+                && self.is_where_it_raced(control)
         };
         let off = |control: &ScenarioResult| (control.rate.unwrap_or(0.0) - sensitivity.rate).abs();
         let control = results.iter().filter(here).min_by(|a, b| off(a).total_cmp(&off(b)))?;
         // In a sum the control of one part may have raced less often than all of them together.
-        let low = control.sequence.or(control.interval)?.low.min(sensitivity.rate);
-        Some((sensitivity.control.as_str(), low / self.interval?.high)).filter(|(_, times)| *times >= 1.0)
+        let low = control.stated_interval()?.low.min(sensitivity.rate);
+        Some((sensitivity.control.as_str(), low / self.stated_interval()?.high)).filter(|(_, times)| *times >= 1.0)
     }
 }
 

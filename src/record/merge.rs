@@ -223,20 +223,20 @@ fn parts<R>(record: &RunRecord<R>) -> Vec<Part> {
 /// that means different things in them: its name, ours, theirs.
 fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'static str, String, String)> {
     // A search may choose these differently each time, as a calibration does with the group and the period.
-    let searched = ours.pace.searched || theirs.pace.searched;
-    let unless_searched = |text: String| if searched { "chosen by wakerace".to_owned() } else { text };
-    let if_given = |result: &ScenarioResult, setting, text: String| {
-        if result.pace.given.contains(&setting) { text } else { unless_searched(text) }
-    };
-    let text = |result: &ScenarioResult| {
+    let text = |result: &ScenarioResult, other: &ScenarioResult| {
+        let unless_chosen = |setting, text: String| {
+            if result.chosen_beside(other, setting) { "chosen by wakerace".to_owned() } else { text }
+        };
+        let given_here = result.pace.given.contains(&GivenSetting::Group);
+        let group = if given_here { result.pace.group.to_string() } else { given_group(result) };
         [
             ("the source", result.source_sha256.clone()),
             ("the code", result.code_sha256.clone()),
             ("the condition", result.condition.clone()),
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
-            ("the group", unless_searched(given_group(result))),
-            ("the prefetch setting", if_given(result, GivenSetting::Prefetch, result.pace.prefetch.to_string())),
+            ("the group", unless_chosen(GivenSetting::Group, group)),
+            ("the prefetch setting", unless_chosen(GivenSetting::Prefetch, result.pace.prefetch.to_string())),
             ("the stress", result.stress.clone().unwrap_or_else(|| "none".to_owned())),
             ("focused", result.pace.focused.to_string()),
             (
@@ -245,7 +245,7 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ),
             ("the sweep", given_skews(result)),
             ("the layout", format!("{:?}", result.layout)),
-            ("the batch", if_given(result, GivenSetting::Batch, result.batch.to_string())),
+            ("the batch", unless_chosen(GivenSetting::Batch, result.batch.to_string())),
             ("the atomics", format!("{:?}", result.atomics)),
             // Records from before the field have the queued spinlock.
             ("the lock", result.lock.clone().unwrap_or_else(|| Lock::default().to_string())),
@@ -253,7 +253,8 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
             ("the unit of the histogram", result.gaps.unit.clone()),
         ]
     };
-    let settings = text(ours).into_iter().zip(text(theirs)).map(|((what, ours), (_, theirs))| (what, ours, theirs));
+    let settings =
+        text(ours, theirs).into_iter().zip(text(theirs, ours)).map(|((what, ours), (_, theirs))| (what, ours, theirs));
     let meanings = FormerMeaning::ALL.into_iter().map(|former| {
         let of = |result: &ScenarioResult| {
             let (current, earlier) = former.meanings();

@@ -470,6 +470,19 @@ impl ScenarioResult {
         self.pace.given_skews.then(|| format!("{} ns", skews.join(", ")))
     }
 
+    /// The interval of the rate that is stated: the one that allows for a run that ended by what it found, if it did.
+    pub fn stated_interval(&self) -> Option<Interval> {
+        self.sequence.or(self.interval)
+    }
+
+    /// Whether a search chose this setting of the result, so that it may be another one in the other result: it was given neither here
+    /// nor, if this result searched nothing, there.
+    pub fn chosen_beside(&self, other: &ScenarioResult, setting: GivenSetting) -> bool {
+        let given = |result: &ScenarioResult| result.pace.given.contains(&setting);
+        let searched = self.pace.searched || other.pace.searched;
+        searched && !given(self) && (self.pace.searched || !given(other))
+    }
+
     /// What identifies the test: the hash of its source. An imported test that is not in the catalogue has no
     /// hash; its name identifies it within a record.
     pub fn test_key(&self) -> (&str, &str) {
@@ -585,6 +598,8 @@ fn kinds_on(host: &Host, cpus: &[usize]) -> Vec<String> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GivenSetting {
+    /// `--group`.
+    Group,
     /// `--prefetch`.
     Prefetch,
     /// `--batch`.
@@ -617,13 +632,13 @@ pub struct PaceRecord {
     /// The group size: instances that run back to back at each tick.
     #[serde(default = "one::<usize>")]
     pub group: usize,
-    /// Whether the command line or a profile gave the group size.
+    /// Whether the command line or a profile gave the group size; not if other settings were searched (see `given`).
     #[serde(default)]
     pub given_group: bool,
     /// Whether a search chose the pace, the layout, the group, the prefetch and the batch, as far as they were not given.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub searched: bool,
-    /// The settings that were given where a search chose the others, as far as the machine code and the other fields do not show them.
+    /// The settings that were given where a search chose the others. The machine code shows the layout and the pace.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub given: Vec<GivenSetting>,
     /// Whether the threads prefetched the cache lines of a group before its tick. `off` in a free run.

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LastWriterRecord, ScenarioResult};
 use crate::harness::Goal;
+use crate::litmus::Verdict;
 use crate::stats::{Interval, interval};
 
 /// The least share of discarded iterations that gives a warning.
@@ -87,8 +88,9 @@ impl ScenarioResult {
         let together = self.repeats.len() > 1;
         let ended_by_it = !together && self.stopped_by == Some(goal.to_string());
         let met = self.rate.zip(self.sequence_of_rate()).is_some_and(|(rate, range)| goal.is_met(rate, range));
-        // A control that must not race has no rate to know.
-        let hopeless = self.is_control && self.races == 0 && matches!(goal, Goal::RateKnown(_));
+        // A test that must not race has no rate to know, and a control was not what the goal is about.
+        let must_not = self.is_control || self.expected == Some(Verdict::Never);
+        let hopeless = must_not && self.races == 0 && matches!(goal, Goal::RateKnown(_));
         !ended_by_it && !met && !hopeless
     }
 

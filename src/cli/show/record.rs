@@ -1,5 +1,6 @@
 //! `wakerace show RECORD`: prints the settings and the machine code of the results of a record.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -19,24 +20,42 @@ const SHORT: usize = 7;
 /// If the file is no record of `wakerace run`, or has no test of one of these names.
 pub(super) fn show(path: &Path, tests: &[String]) -> Result<String> {
     let record = record::read_valid_run(path, "have machine code")?;
+    if let Some(by) = record.tool.measured_by() {
+        return Err(Error::Usage(format!(
+            "{}: {by}; such a log has neither settings nor machine code",
+            shown::path(path)
+        )));
+    }
     let names = || record.results.iter().map(|result| result.scenario.as_str());
     if let Some(unknown) = tests.iter().find(|test| names().all(|name| name != *test)) {
-        let mut known: Vec<&str> = names().collect();
-        known.dedup();
+        let known: BTreeSet<&str> = names().collect();
+        let known: Vec<&str> = known.into_iter().collect();
         return Err(Error::Usage(format!(
             "{}: no result of '{}'; it has {}",
             shown::path(path),
             shown::line(unknown),
-            known.join(", ")
+            shown::line(&known.join(", "))
         )));
     }
-    let mut text = format!("{} {}, {}\n", record.host.architecture, record.host.cpu_model, record.started);
+    let host = format!("{} {}, {}", record.host.architecture, record.host.cpu_model, record.started);
+    let mut text = format!("{}\n", shown::line(&host));
+    if record.parts.len() > 1 {
+        let _ = writeln!(
+            text,
+            "A sum of {} runs. Settings that a search chose are those of the first run.",
+            record.parts.len()
+        );
+    }
     let mut printed: Vec<&str> = Vec::new();
     let wanted = |result: &&ScenarioResult| tests.is_empty() || tests.contains(&result.scenario);
     for result in record.results.iter().filter(wanted) {
-        let _ = writeln!(text, "\n{}", heading(result));
+        let _ = writeln!(text, "\n{}", shown::line(&heading(result)));
         for part in publish::settings_parts(result) {
-            let _ = writeln!(text, "   {}; code {}", part.words, short(part.code));
+            let _ = writeln!(text, "   {}; code {}", shown::line(&part.words), short(part.code));
+        }
+        let _ = writeln!(text, "   {}", shown::line(&publish::other_settings(result)));
+        if result.listing.is_empty() {
+            text.push_str("   The record has no listing of this code; early versions wrote none.\n");
         }
         for code in result.each_code().filter(|code| !code.listing.is_empty()) {
             // Tests with the same code may have it from other operations.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::percent;
 use crate::publish::cpus::letter;
 use crate::publish::fit::{Cells, table_with_notes, whole, wrapped};
-use crate::publish::numbers::count;
+use crate::publish::numbers::{count, upper_bound};
 use crate::record::{CampaignRecord, CampaignTest, Standing};
 use crate::shown;
 
@@ -75,7 +75,7 @@ fn said(test: Option<&&CampaignTest>) -> String {
         (Standing::NotRun, ..) => "not run".to_owned(),
         (Standing::ForbiddenSeen, ..) => format!("FORBIDDEN, {} times", count(test.races)),
         (_, Some(reproducibility), _) => format!("seen, {}", percent(reproducibility)),
-        (_, None, Some(bound)) => format!("< {bound:.1e}"),
+        (_, None, Some(bound)) => upper_bound(bound),
         _ => "not seen".to_owned(),
     }
 }

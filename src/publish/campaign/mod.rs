@@ -13,7 +13,7 @@ use super::cpus::cpu;
 use super::fit::{self, Cells};
 use super::mail::{MAIL_WIDTH, cut, paragraph, signature};
 use super::markdown::{self, sentences};
-use super::numbers::{count, short_count};
+use super::numbers::{count, short_count, upper_bound};
 use super::titles::asked;
 use super::unmeasured::INTERRUPTED;
 use crate::arch::Arch;
@@ -82,7 +82,7 @@ fn total(record: &CampaignRecord) -> Family {
 /// A count with the largest bound behind it.
 fn bounded(count: u64, bound: Option<f64>) -> String {
     match bound {
-        Some(bound) if count > 0 => format!("{} (< {bound:.1e})", super::count(count)),
+        Some(bound) if count > 0 => format!("{} ({})", super::count(count), upper_bound(bound)),
         _ => dash(count),
     }
 }

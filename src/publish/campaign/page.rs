@@ -8,7 +8,7 @@ use super::compare::title_of;
 use super::{answer_and_summary, emulator, few, forbidden, percent, table};
 use crate::error::{Error, Result};
 use crate::publish::cpus::{cpu, letter};
-use crate::publish::numbers::{counted, rate, short_count, tick_rate};
+use crate::publish::numbers::{counted, rate, short_count, tick_rate, upper_bound};
 use crate::publish::page::{Front, Meta, Page, Preview, STYLE, fill};
 use crate::publish::titles::asked;
 use crate::record::{CampaignRecord, CampaignTest, RefusedTest, Standing};
@@ -233,7 +233,7 @@ fn cell(test: Option<&CampaignTest>) -> Cell {
         (Some(reproducibility), _) => {
             format!("{} of {}, again: {}", rate(share), short_count(test.iterations), percent(reproducibility))
         }
-        (None, Some(bound)) => format!("< {bound:.1e}"),
+        (None, Some(bound)) => upper_bound(bound),
         _ => String::new(),
     };
     let class = if test.races > 0 { format!("{class} s{shade}") } else { class.to_owned() };

@@ -230,7 +230,7 @@ impl Matrix {
                     entry.runs.to_string(),
                     rate_with_interval(share(entry.rate.seen, entry.rate.trials), entry.interval())
                         + if entry.mixed { " *" } else { "" }
-                        + if entry.mixed_code { " †" } else { "" },
+                        + if entry.is_marked() { " †" } else { "" },
                     ratio,
                     differs + &entry.code.words(),
                 ]);
@@ -266,7 +266,7 @@ impl Matrix {
                 "* The CPUs were at several distances, so this rate depends on how long they were at each.\n",
             );
         }
-        if entries().any(|entry| entry.mixed_code) {
+        if entries().any(Entry::is_marked) {
             text.push_str(
                 "† Results with different machine code or settings are added up, so this rate depends on how many there are of each.\n",
             );
@@ -321,6 +321,11 @@ fn file_name(name: &str) -> &str {
 }
 
 impl Entry {
+    /// Whether its rate depends on how many results there are of each code. A zero is one of all of them.
+    fn is_marked(&self) -> bool {
+        self.mixed_code && self.rate.seen > 0
+    }
+
     fn interval(&self) -> Option<crate::stats::Interval> {
         interval_with(self.rate.seen, self.rate.trials, self.rate.effect)
     }
@@ -467,7 +472,7 @@ fn lines_of(level: &Level<'_>, sides: &[Side], records: &[Record]) -> Vec<Entry>
             runs,
             rate,
             mixed: rate.seen > 0 && of_side.iter().any(Part::is_mixed),
-            mixed_code: rate.seen > 0 && mixed_code,
+            mixed_code,
             is_alone: false,
             ratio: entries.first().and_then(|first: &Entry| ratio(first.rate, rate)),
             code,

@@ -6,15 +6,15 @@ use serde::Serialize;
 
 use super::runs::Run;
 use super::sum::Sum;
-use super::words::{best_control, listed};
+use super::words::best_control;
 use crate::litmus::Verdict;
 use crate::publish::cpus;
 use crate::publish::distances;
-use crate::publish::numbers::{how_often, once_in, short_count, short_times};
+use crate::publish::numbers::{how_often, listed, once_in, short_count, short_times, upper_bound};
 use crate::publish::titles::title;
-use crate::publish::zeros::{doubt, independence};
+use crate::publish::zeros::{doubt, elsewhere, independence};
 use crate::publish::{protocol, rate};
-use crate::record::{Finding, ProtocolRecord, Record};
+use crate::record::{Finding, ProtocolRecord, Record, ScenarioResult};
 use crate::stats::interval;
 
 /// The test that the answer is about, if the records have it.
@@ -147,12 +147,15 @@ impl<'a> OnCpu<'a> {
 
     /// The upper bound of a zero, such as `< 7.6e-8`.
     pub(super) fn bound(&self) -> String {
-        self.upper().map_or(String::new(), |high| format!("< {high:.1e}"))
+        self.upper().map_or(String::new(), upper_bound)
     }
 
     /// The upper bound of a zero, from the iterations of all results.
     fn upper(&self) -> Option<f64> {
-        interval(0, self.iterations()).map(|interval| interval.high)
+        match self.sums[..] {
+            [one] => one.interval().map(|interval| interval.high),
+            _ => interval(0, self.iterations()).map(|interval| interval.high),
+        }
     }
 
     fn iterations(&self) -> u64 {
@@ -341,7 +344,11 @@ fn compared(sums: &[Sum<'_>], subject: &str, cpus: &[OnCpu<'_>]) -> Vec<String> 
         let named = title(control.first())
             .map_or(format!("The control {name}"), |title| format!("{} ({name})", capital(title)));
         let raced = unseen.map_or(String::new(), |cpu| raced(sums, cpu, control, cpus.len() > 1));
-        out.push(format!("{named} raced {raced} at these settings, so such a race can be seen here."));
+        let far = unseen.map_or(String::new(), |cpu| {
+            let zeros: Vec<&ScenarioResult> = cpu.sums.iter().flat_map(|sum| sum.results.iter().copied()).collect();
+            cpu.sums[0].run.record().map_or(String::new(), |record| elsewhere(record, &zeros))
+        });
+        out.push(format!("{named} raced {raced} at these settings, so such a race can be seen here.{far}"));
     }
     if cpus.iter().any(|cpu| cpu.highest() > 0.0) {
         let fixes: Vec<&Sum<'_>> =

@@ -118,7 +118,7 @@ mod tests {
     fn a_badge_says_what_was_found_in_its_colour() {
         let zero = of(&[record()], None).unwrap();
         assert!(
-            zero.contains("aria-label=\"wakerace: race &lt; 5.3e-8, forbidden\"") && zero.contains(UNSEEN),
+            zero.contains("aria-label=\"wakerace: race &lt; 5.4e-8, forbidden\"") && zero.contains(UNSEEN),
             "{zero}"
         );
         let seen = of(&[record()], Some("SB")).unwrap();

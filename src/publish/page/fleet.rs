@@ -11,7 +11,7 @@ use super::sum::{Sum, sums};
 use super::{Entry, Front, Page, Report, compared, fill, pairs};
 use crate::error::Result;
 use crate::publish::chart::{Axis, Dot, Look, Mark, Row, Strip, Strips, escape};
-use crate::publish::numbers::tick_rate;
+use crate::publish::numbers::{tick_rate, upper_bound};
 use crate::publish::{count, rate, titles};
 
 /// More records than this are drawn by kind of CPU, unless one page with every run is asked for.
@@ -214,7 +214,7 @@ fn line(kind: &Kind<'_>, spread: &Spread<'_>) -> Line {
         cpu: kind.name.clone(),
         seen: format!("{} of {}", count(seen as u64), count(spread.runs.len() as u64)),
         median: spread.median().map_or("-".to_owned(), rate),
-        spread: if seen == 0 { format!("< {high:.1e}") } else { format!("{} to {}", rate(low), rate(high)) },
+        spread: if seen == 0 { upper_bound(high) } else { format!("{} to {}", rate(low), rate(high)) },
         unlike: unlike.join(", "),
     }
 }

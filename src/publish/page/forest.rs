@@ -8,10 +8,10 @@ use super::words;
 use crate::litmus::Verdict;
 use crate::publish::chart::{Axis, Forest, Form, Ground, Mark, Row};
 use crate::publish::compare::{Comparison, Ratio, compare};
-use crate::publish::numbers::{rate, short_count, tick_rate};
+use crate::publish::numbers::{listed, rate, short_count, tick_rate};
 use crate::publish::rate_with_interval;
 use crate::publish::titles::title;
-use crate::publish::zeros::DOUBT;
+use crate::publish::zeros::{self, DOUBT};
 use crate::record::{Finding, ScenarioResult};
 
 /// The note names so many tests of two runs that differ.
@@ -55,8 +55,18 @@ fn unlike(sums: &[Sum<'_>]) -> Option<String> {
         .filter_map(|(at, other)| Some((*runs[..at].iter().find(|run| run.look.colour == other.look.colour)?, *other)))
         .collect();
     let differing: Vec<String> = pairs.iter().filter_map(|(first, other)| differing(first, other)).collect();
+    let compared = || {
+        let records = pairs.iter().filter_map(|(first, other)| Some([first.record()?, other.record()?]));
+        records.flat_map(|records| compare(&records))
+    };
+    let not_compared = compared().filter(|one| one.note.is_some()).count();
     match (pairs.is_empty(), differing.is_empty()) {
         (true, _) => None,
+        (_, true) if not_compared > 0 => Some(format!(
+            "No rates of runs of one host that can be compared differ by more than usual; {not_compared} of {} cannot, because the CPUs were \
+             at different distances (wakerace compare).",
+            compared().count()
+        )),
         (_, true) => Some("No rates of runs of one host differ by more than usual (wakerace compare).".to_owned()),
         _ => Some(format!(
             "{} Runs of one host usually differ less; `wakerace compare` says what is known about it.",
@@ -74,7 +84,7 @@ fn differing(first: &Run<'_>, other: &Run<'_>) -> Option<String> {
     let more = tests.len().saturating_sub(NAMED);
     tests.truncate(NAMED);
     tests.extend((more > 0).then(|| format!("{more} more")));
-    Some(format!("{} and {} differ in {}.", first.letter, other.letter, words::listed(&tests)?))
+    Some(format!("{} and {} differ in {}.", first.letter, other.letter, listed(&tests)?))
 }
 
 /// What to see in the chart: how many tests raced, and whether one did that must not.
@@ -137,19 +147,8 @@ pub(super) fn chart_of(rows: Vec<Row>, lines: &str) -> Option<Chart> {
 /// Which tests have the machine code of the race on these CPUs, so that their bounds differ in how long they ran only.
 fn same_code(sums: &[Sum<'_>]) -> Option<String> {
     let race = sums.iter().find(|sum| sum.first().group == "race" && sum.results.len() == 1)?;
-    let alike = |sum: &&Sum<'_>| {
-        let (first, other) = (sum.first(), race.first());
-        sum.run.letter == race.run.letter && first.scenario != other.scenario && first.codes() == other.codes()
-    };
-    let mut names: Vec<&str> = sums.iter().filter(alike).map(|sum| sum.first().scenario.as_str()).collect();
-    names.dedup();
-    let are = if names.len() == 1 { "is" } else { "are" };
-    let all = words::listed(&names)?;
-    Some(format!(
-        "{all} {are} the same machine code as {} on {}, so bounds of these differ only because the runs had different lengths.",
-        race.first().scenario,
-        race.run.host().architecture
-    ))
+    let of_run = sums.iter().filter(|sum| sum.run.letter == race.run.letter).map(|sum| sum.first());
+    zeros::same_code(race.first(), of_run, &race.run.host().architecture)
 }
 
 /// The order of the rows: the race, what must race, what must not.

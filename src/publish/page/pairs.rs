@@ -193,7 +193,7 @@ fn cell(result: &ScenarioResult) -> Cell {
             result.placement.class_and_kinds(),
             count(result.races),
             count(result.iterations),
-            rate_with_interval(result.rate, result.interval)
+            rate_with_interval(result.rate, result.stated_interval())
         ),
         data: data((cpus[0], cpus[1]), result.races, result.iterations),
     }

@@ -4,6 +4,7 @@ use super::forest::ground;
 use super::runs::{Run, Symbol};
 use super::sum::Sum;
 use crate::publish::chart::{Ground, Look};
+use crate::publish::numbers::upper_bound;
 use crate::publish::{cpus, rate};
 use crate::stats::{interval, median};
 
@@ -110,7 +111,7 @@ impl Spread<'_> {
         match self.median() {
             Some(median) if low < high => format!("{} ({} to {})", rate(median), rate(low), rate(high)),
             Some(median) => rate(median),
-            None => format!("< {high:.1e}"),
+            None => upper_bound(high),
         }
     }
 
@@ -126,6 +127,6 @@ impl Spread<'_> {
     /// The runs whose rates are far from the median, with their rates.
     pub(super) fn unlike(&self) -> Vec<String> {
         let far = self.runs.iter().filter(|one| self.is_unlike(one));
-        far.map(|one| format!("{} {}", one.letter, one.rate.map_or(format!("< {:.1e}", one.high), rate))).collect()
+        far.map(|one| format!("{} {}", one.letter, one.rate.map_or_else(|| upper_bound(one.high), rate))).collect()
     }
 }

@@ -4,7 +4,7 @@ use super::runs::Run;
 use super::sum::Sum;
 use crate::litmus::Verdict;
 use crate::publish::distances::{in_window, rates};
-use crate::publish::numbers::{at_least, first_few, times};
+use crate::publish::numbers::{at_least, first_few, listed, times};
 use crate::publish::zeros::{doubt, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
@@ -157,14 +157,6 @@ fn controls(sum: &Sum<'_>) -> String {
     let known = sum.run.record().map_or_else(|| names.to_vec(), |record| with_rates(record, first, names));
     let plural = if known.len() == 1 { "" } else { "s" };
     listed(&known).map_or("no control".to_owned(), |all| format!("the control{plural} {all} (at these settings)"))
-}
-
-/// Some words as a list: `a`, `a and b`, `a, b and c`; `None` if there are none.
-pub(super) fn listed<T: AsRef<str>>(words: &[T]) -> Option<String> {
-    let (last, others) = words.split_last()?;
-    let others: Vec<&str> = others.iter().map(AsRef::as_ref).collect();
-    let last = last.as_ref();
-    Some(if others.is_empty() { last.to_owned() } else { format!("{} and {last}", others.join(", ")) })
 }
 
 /// The skew at which the race was most frequent, as a sentence; `None` if there is none.
