@@ -1344,6 +1344,12 @@ fn a_record_shows_the_settings_and_the_code_of_its_results() {
         wakerace(folder.path()).arg("show").arg(&shipped).args(args).assert().code(2).stderr(contains(words));
     }
     wakerace(folder.path()).args(["show", "SB", "MP"]).assert().code(2).stderr(contains("'MP': a second argument"));
+    let log = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/logs/litmus7-x86_64.log");
+    wakerace(folder.path()).args(["import", log, "--arch", "x86_64", "-o", "k.json"]).assert().success();
+    let refused = wakerace(folder.path()).args(["show", "k.json"]).assert().code(2);
+    refused.stderr(
+        contains("k.json: measured by litmus7").and(contains("such a log has neither settings nor machine code")),
+    );
 }
 
 #[test]
@@ -1351,7 +1357,7 @@ fn nonsense_is_refused_with_what_is_allowed() {
     let folder = folder();
     let (shipped, _) = common::shipped();
     let record = shipped.to_str().unwrap();
-    let cases: [(&[&str], &[&str]); 27] = [
+    let cases: [(&[&str], &[&str]); 28] = [
         (
             &["run", "--skew", "9999999s"],
             &["--skew", "'9999999s' is too large; expected at most 1e9 nanoseconds (1 s)"],
@@ -1370,6 +1376,7 @@ fn nonsense_is_refused_with_what_is_allowed() {
             &["run", "--lock", if cfg!(target_arch = "riscv64") { "pv" } else { "ticket" }, "--dry-run"],
             &["no such lock; it has"],
         ),
+        (&["run", "SB", "-c", "0"], &["allow more CPUs with -c, or add --oversubscribe"]),
         (&["run", "--period", "0"], &["--period", "expected a time above 0"]),
         (&["run", "--profile", "nothing", "--dry-run"], &["--profile", "nothing"]),
         (&["campaign", "--iterations", "0"], &["--iterations", "from 1 to 1e18"]),

@@ -75,7 +75,7 @@ pub(super) fn of(result: &ScenarioResult) -> Settings {
 /// # Errors
 /// As [`choice`].
 pub(super) fn tuned(tuned: &Tuned) -> Result<Choice> {
-    choice(&tuned.settings, Some(name(tuned)))
+    choice(&tuned.settings, Some(name(tuned))).map_err(|error| of_test(error, &tuned.scenario))
 }
 
 /// The name of a profile's settings for one test: `tuned on SB on 2026-11-28`.
@@ -91,7 +91,8 @@ pub(super) fn name(tuned: &Tuned) -> String {
 pub(super) fn chosen(tuned: &Tuned, clock: Clock) -> Result<Option<Chosen>> {
     let Some(distance_ns) = tuned.distance_ns else { return Ok(None) };
     let reach = tuned.reach.unwrap_or(1);
-    chosen_at(&tuned.settings, Some(distance_ns), (tuned.period_ns, reach), clock).map(Some)
+    let chosen = chosen_at(&tuned.settings, Some(distance_ns), (tuned.period_ns, reach), clock);
+    chosen.map(Some).map_err(|error| of_test(error, &tuned.scenario))
 }
 
 /// Kept settings as what a search has chosen. The period is in ticks of this clock.
@@ -99,17 +100,22 @@ pub(super) fn chosen(tuned: &Tuned, clock: Clock) -> Result<Option<Chosen>> {
 /// # Errors
 /// As [`chosen`], with the name of the test.
 pub(super) fn of_kept(kept: &Kept, clock: Clock) -> Result<Chosen> {
-    let of_test = |error: Error| match error {
-        Error::Usage(words) => {
-            Error::Usage(format!("{}: {}", kept.scenario, words.strip_prefix("profile: ").unwrap_or(&words)))
-        }
-        other => other,
-    };
+    let of_test = |error| of_test(error, &kept.scenario);
     let chosen = chosen_at(&kept.settings, kept.distance_ns, (kept.period_ns, kept.reach), clock).map_err(of_test)?;
     let paced = chosen.arm.pace == ArmPace::Paced;
     let best = kept.best_period_ns.filter(|_| paced);
     let best = best.map(|ns| within("best_period_ns", ns, LONGEST_NS)).transpose().map_err(of_test)?;
     Ok(Chosen { best_period_ticks: best.map(|ns| clock.ticks(Nanos(ns)).0 as f64), ..chosen })
+}
+
+/// An error about the settings of a profile, with the name of their test.
+fn of_test(error: Error, scenario: &str) -> Error {
+    match error {
+        Error::Usage(words) => {
+            Error::Usage(format!("{scenario}: {}", words.strip_prefix("profile: ").unwrap_or(&words)))
+        }
+        other => other,
+    }
 }
 
 /// A value of a profile, which must be in a range.
@@ -240,7 +246,7 @@ mod tests {
         ] {
             let error = chosen(&wrong, clock).unwrap_err().to_string();
             assert!(
-                error.contains(&format!("profile: {name} is out of range; expected more than 0 and at most ")),
+                error.starts_with(&format!("SB: {name} is out of range; expected more than 0 and at most ")),
                 "{error}"
             );
         }

@@ -5,7 +5,7 @@ use crate::machine::in_order;
 use crate::record::{
     CountRecord, DistancesRecord, Record, ScenarioResult, SkewRecord, StratumRecord, WithoutNeighbourRecord,
 };
-use crate::stats::{Interval, share};
+use crate::stats::{Interval, apart, share};
 
 /// A distance: `17 ns`; below 10 ns with a digit after the point.
 pub(super) fn distance(ns: f64) -> String {
@@ -163,6 +163,15 @@ pub(super) fn parts(result: &ScenarioResult) -> Vec<Part<'_>> {
     }
     let says_more = parts.iter().any(|part| !part.is_all()) || !several(result).is_empty();
     if says_more { parts } else { Vec::new() }
+}
+
+/// The distance of a result that counted at one only, if other results of the record counted at others.
+pub(super) fn only(record: &Record, result: &ScenarioResult) -> Option<String> {
+    let own = result.distances_of_iterations();
+    let [ns] = own[..] else { return None };
+    let others = record.results.iter().flat_map(ScenarioResult::distances_of_iterations);
+    let apart = others.into_iter().any(|other| apart(ns, other));
+    (apart && several(result).is_empty()).then(|| distance(ns))
 }
 
 /// The lines of the table for the parts of a result, below its own line.
@@ -389,6 +398,18 @@ pub(super) mod tests {
         let plain = html.replace('\u{a0}', " ");
         let seen = "with settings for each distance between the CPUs 10.0 % [9.0, 11.0] at 30 ns, 50.0 % [40.0, 60.0] at 180 ns.";
         assert!(plain.contains(seen) && plain.contains("5 % of the iterations are at none, because"), "{plain:.3000}");
+        // A result at one distance has it in its own line, if others were elsewhere.
+        let mut two = record.clone();
+        let mut other = two.results[0].clone();
+        other.scenario = "MP".to_owned();
+        let strata = |result: &mut ScenarioResult, strata| result.distances.as_mut().unwrap().strata = strata;
+        strata(&mut other, vec![stratum(31.0, 1.0)]);
+        other.distances.as_mut().unwrap().between.iterations = 0;
+        two.results.push(other);
+        assert_eq!([only(&two, &two.results[0]), only(&two, &two.results[1])], [None, Some("31 ns".to_owned())]);
+        assert!(super::super::table::table(&two).contains("0,1 core, 31 ns"), "{}", super::super::table::table(&two));
+        two.results.swap_remove(0);
+        assert_eq!(only(&two, &two.results[0]), None);
         let advises = |record: &Record| super::super::table::summary(record).contains("To do about a rate");
         assert!(!advises(&record));
         let answer = super::super::page::answer_of(&record);

@@ -81,7 +81,12 @@ fn with_distances(record: &Record, result: &ScenarioResult) -> Vec<Vec<String>> 
 fn cells(record: &Record, result: &ScenarioResult) -> Vec<String> {
     vec![
         name(record, result),
-        format!("{} {}", in_order(&result.placement.cpus), place_words(result)),
+        format!(
+            "{} {}{}",
+            in_order(&result.placement.cpus),
+            place_words(result),
+            distances::only(record, result).map_or(String::new(), |ns| format!(", {ns}"))
+        ),
         count(result.iterations),
         result.matches.map_or("-".to_owned(), count),
         count(result.races),

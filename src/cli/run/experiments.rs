@@ -21,7 +21,7 @@ use crate::profile::kept::{Kept, KeptSettings};
 use crate::profile::{self, Tuned, TuningProfile};
 use crate::search::{Allowed, Chosen, Knowledge};
 use crate::units::Ticks;
-use crate::{terminal, verdict};
+use crate::{shown, terminal, verdict};
 
 /// The approximate measuring time of a run that no option limits.
 pub(super) const DEFAULT_TOTAL: Duration = Duration::from_secs(28);
@@ -147,12 +147,23 @@ impl Chooser<'_> {
                 && (self.unfit.is_none() || tuned.settings.pace == "free")
         };
         let tuned: Vec<&Tuned> = tuned.filter(fits).collect();
-        let chosen =
-            tuned.iter().map(|tuned| settings::chosen(tuned, units)).collect::<Result<Option<Vec<Chosen>>>>()?;
+        let of_profile = |error: Error| {
+            error.of_option(
+                &self
+                    .args
+                    .profile
+                    .as_ref()
+                    .map_or("this host's profile".to_owned(), |path| format!("--profile {}", shown::line(path))),
+            )
+        };
+        let chosen = tuned.iter().map(|tuned| settings::chosen(tuned, units)).collect::<Result<Option<Vec<Chosen>>>>();
+        let chosen = chosen.map_err(of_profile)?;
         let mut searching = self.searching(single);
         let mut profile = None;
         if let Some(latest) = tuned.first() {
-            let (Some(chosen), Some(searching)) = (chosen, &mut searching) else { return settings::tuned(latest) };
+            let (Some(chosen), Some(searching)) = (chosen, &mut searching) else {
+                return settings::tuned(latest).map_err(of_profile);
+            };
             for chosen in &chosen {
                 // `tune` tries more layouts.
                 let layouts = &mut searching.allowed.layouts;
