@@ -249,6 +249,10 @@ pub(super) mod tests {
         results.push(elsewhere);
         assert_eq!(times(&results), Some(low / own));
         assert_eq!(times(&results[1..]), None);
+        // A zero that ended its run has the bound that allows for that.
+        let wider = zero.interval.map(|own| crate::stats::Interval { high: 2.0 * own.high, ..own });
+        let ended = ScenarioResult { sequence: wider, ..zero.clone() };
+        assert_eq!(ended.times_rarer(&results).map(|(_, times)| times), Some(low / (2.0 * own)));
         let without = ScenarioResult { sensitivity: None, ..zero.clone() };
         assert_eq!(without.times_rarer(&results), None);
     }
