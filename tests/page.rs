@@ -263,6 +263,17 @@ fn what_was_seen_on_an_architecture_that_allows_it_is_the_answer_too() {
 }
 
 #[test]
+fn a_page_of_a_log_says_that_another_program_ran_the_tests() {
+    let (_, text) = shipped();
+    let mut record = run(&text);
+    let of = |record: &Record| page(&[entry("a.json", record)]).unwrap();
+    let words = "Another program ran these litmus tests and counted every outcome. wakerace has read its log.";
+    assert!(!of(&record).contains(words));
+    record.tool.name = "litmus7".to_owned();
+    assert!(of(&record).contains(words));
+}
+
+#[test]
 fn a_zero_on_several_cpus_is_as_sure_as_on_the_least_sure_one() {
     let (_, text) = shipped();
     let record = run(&text);
