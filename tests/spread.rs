@@ -195,8 +195,8 @@ fn comparing_says_how_many_times_the_first_the_other_is() {
         assert!(!output.stdout.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout.clone()).unwrap()
     };
-    assert!(csv(&rare, &often, 1).contains(",false,true,false,false,,false\n"));
-    assert!(csv(&once, &far, 2).contains(",true,unknown,false,false,,false\n"));
+    assert!(csv(&rare, &often, 1).contains(",false,true,false,false,,false,false\n"));
+    assert!(csv(&once, &far, 2).contains(",true,unknown,false,false,,false,false\n"));
     // Rates at different distances are not compared, so no difference could be found.
     let at = |ns: f64, mut record: Record| {
         let result = sb(&mut record);
@@ -213,8 +213,8 @@ fn comparing_says_how_many_times_the_first_the_other_is() {
     let csv = csv(&near, &far, 2);
     let lines: Vec<&str> = csv.lines().filter(|line| line.starts_with("SB,")).collect();
     assert!(
-        matches!(&lines[..], [near, far] if near.ends_with(",,,,,,false,false,2.8e1,false")
-        && far.ends_with(",,,,,,false,false,1.8e2,false")),
+        matches!(&lines[..], [near, far] if near.ends_with(",,,,,,false,false,2.8e1,false,false")
+        && far.ends_with(",,,,,,false,false,1.8e2,false,false")),
         "{csv}"
     );
     let also_near = at(29.0, repeated(100_000));

@@ -1,4 +1,4 @@
-//! The settings that a search chose, in words.
+//! The settings of results in words: those that a search chose, and those that were given.
 
 use super::distances::distance;
 use super::numbers::count;
@@ -77,7 +77,7 @@ pub struct SettingsPart<'a> {
     pub code: &'a str,
 }
 
-/// The settings of a result that all of its parts have: `period 81 ns, skews swept, lines of 128 bytes, found by an earlier run`.
+/// The settings of a result that all of its parts have: `period 81 ns on average, most batches at the best skews, lines of 128 bytes`.
 pub fn other_settings(result: &ScenarioResult) -> String {
     let pace = &result.pace;
     let period = match (pace.given_period_ns, pace.period_ns) {
