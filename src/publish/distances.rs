@@ -169,8 +169,8 @@ pub(super) fn parts(result: &ScenarioResult) -> Vec<Part<'_>> {
 pub(super) fn only(record: &Record, result: &ScenarioResult) -> Option<String> {
     let own = result.distances_of_iterations();
     let [ns] = own[..] else { return None };
-    let others = record.results.iter().flat_map(ScenarioResult::distances_of_iterations);
-    let apart = others.into_iter().any(|other| apart(ns, other));
+    let mut all = record.results.iter().flat_map(ScenarioResult::distances_of_iterations);
+    let apart = all.any(|other| apart(ns, other));
     (apart && several(result).is_empty()).then(|| distance(ns))
 }
 

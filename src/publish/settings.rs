@@ -171,11 +171,10 @@ pub(super) fn given(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<St
         })
     };
     // A calibration chooses the group where nothing else does.
-    let group =
-        |result: &ScenarioResult| match result.pace.given_group || result.pace.given.contains(&GivenSetting::Group) {
-            true => format!("{} instances per tick", result.pace.group),
-            false => "a group from a calibration".to_owned(),
-        };
+    let group = |result: &ScenarioResult| {
+        let given = result.given_group().map(|group| format!("{group} instances per tick"));
+        given.unwrap_or("a group from a calibration".to_owned())
+    };
     all.push(unless_chosen(GivenSetting::Group, "group", &group));
     all.push(unless_chosen(GivenSetting::Prefetch, "prefetch setting", &|result| {
         in_words(result.pace.prefetch).to_owned()

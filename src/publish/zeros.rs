@@ -93,11 +93,16 @@ pub(super) fn doubt_of(result: &ScenarioResult) -> Option<Doubt> {
 /// What to do about zeros for which there was too little.
 pub(super) const TOO_LITTLE: &str = "A longer run (-d) gives more.";
 
+/// Whether a control ran on CPUs of a result, and on no others.
+pub(super) fn is_on_cpus_of(control: &ScenarioResult, result: &ScenarioResult) -> bool {
+    control.placement.cpus.iter().all(|cpu| result.placement.cpus.contains(cpu))
+}
+
 /// Controls with their highest rates on the CPUs of a result, such as `SB 88.2 %`.
 pub(super) fn with_rates(record: &Record, result: &ScenarioResult, controls: &[String]) -> Vec<String> {
-    let here = |other: &&ScenarioResult| other.placement.cpus.iter().all(|cpu| result.placement.cpus.contains(cpu));
     let best = |name: &String| {
-        let rates = record.results.iter().filter(|other| &other.scenario == name).filter(here);
+        let of_name = record.results.iter().filter(|other| &other.scenario == name);
+        let rates = of_name.filter(|other| is_on_cpus_of(other, result));
         rates.filter_map(|other| other.rate).fold(0.0, f64::max)
     };
     controls.iter().map(|name| format!("{name} {}", rate(best(name)))).collect()
@@ -123,11 +128,8 @@ pub(super) fn same_code<'a>(
 /// Which of some zeros were measured where none of their controls raced, because the CPUs were at another distance; empty if none was.
 pub(super) fn elsewhere(record: &Record, zeros: &[&ScenarioResult]) -> String {
     let controls = |zero: &ScenarioResult| {
-        let (names, cpus) = (rests_on(zero).to_vec(), zero.placement.cpus.clone());
-        let here = move |other: &&ScenarioResult| {
-            names.contains(&other.scenario) && other.placement.cpus.iter().all(|cpu| cpus.contains(cpu))
-        };
-        record.results.iter().filter(here).filter(|control| control.races > 0).collect::<Vec<_>>()
+        let raced = record.results.iter().filter(|control| control.races > 0 && is_on_cpus_of(control, zero));
+        raced.filter(|control| rests_on(zero).contains(&control.scenario)).collect::<Vec<_>>()
     };
     let is_far = |zero: &&&ScenarioResult| {
         let controls = controls(zero);

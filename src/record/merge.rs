@@ -227,15 +227,13 @@ fn differences(ours: &ScenarioResult, theirs: &ScenarioResult) -> Option<(&'stat
         let unless_chosen = |setting, text: String| {
             if result.chosen_beside(other, setting) { "chosen by wakerace".to_owned() } else { text }
         };
-        let given_here = result.pace.given.contains(&GivenSetting::Group);
-        let group = if given_here { result.pace.group.to_string() } else { given_group(result) };
         [
             ("the source", result.source_sha256.clone()),
             ("the code", result.code_sha256.clone()),
             ("the condition", result.condition.clone()),
             ("the match event", format!("{:?}", result.match_event)),
             ("the pace", result.pace.mode.clone()),
-            ("the group", unless_chosen(GivenSetting::Group, group)),
+            ("the group", unless_chosen(GivenSetting::Group, given_group(result))),
             ("the prefetch setting", unless_chosen(GivenSetting::Prefetch, result.pace.prefetch.to_string())),
             ("the stress", result.stress.clone().unwrap_or_else(|| "none".to_owned())),
             ("focused", result.pace.focused.to_string()),
@@ -273,8 +271,7 @@ fn given_skews(result: &ScenarioResult) -> String {
 
 /// The group size of a result, if it was given.
 fn given_group(result: &ScenarioResult) -> String {
-    let PaceRecord { given_group, group, .. } = result.pace;
-    if given_group { group.to_string() } else { "chosen by wakerace".to_owned() }
+    result.given_group().map_or("chosen by wakerace".to_owned(), |group| group.to_string())
 }
 
 /// The sum of two counts, or the name of the count if it would exceed 2^64.

@@ -470,6 +470,12 @@ impl ScenarioResult {
         self.pace.given_skews.then(|| format!("{} ns", skews.join(", ")))
     }
 
+    /// The group size if it was given, alone or beside a search.
+    pub fn given_group(&self) -> Option<usize> {
+        let PaceRecord { given_group, given, group, .. } = &self.pace;
+        (*given_group || given.contains(&GivenSetting::Group)).then_some(*group)
+    }
+
     /// The interval of the rate that is stated: the one that allows for a run that ended by what it found, if it did.
     pub fn stated_interval(&self) -> Option<Interval> {
         self.sequence.or(self.interval)

@@ -65,7 +65,7 @@ pub(super) fn show(path: &Path, tests: &[String]) -> Result<String> {
             }
         }
     }
-    Ok(shown::text(&text).into_owned())
+    Ok(text)
 }
 
 fn heading(result: &ScenarioResult) -> String {

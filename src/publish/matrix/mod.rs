@@ -456,16 +456,17 @@ fn lines_of(level: &Level<'_>, sides: &[Side], records: &[Record]) -> Vec<Entry>
         let (rate, runs) = pooled(&of_side);
         let base = *first.get_or_insert(own);
         let same_architecture = records[base.record].host.architecture == records[own.record].host.architecture;
-        let code = |part: &Part<'_>| {
+        let code = |base: &Part<'_>, part: &Part<'_>| {
             let at = base.stratum.zip(part.stratum).map(|(a, b)| [a.ns, b.ns]);
             Code::of((&records[base.record], base.result), (&records[part.record], part.result), at)
         };
-        let own_code = |part: &Part<'_>| {
-            let at = own.stratum.zip(part.stratum).map(|(a, b)| [a.ns, b.ns]);
-            Code::of((&records[own.record], own.result), (&records[part.record], part.result), at)
-        };
-        let mixed_code = of_side.iter().any(|part| own_code(part) != Code::Same);
-        let code = of_side.iter().map(code).reduce(either).filter(|_| same_architecture).unwrap_or(Code::Same);
+        let mixed_code = of_side.iter().any(|part| code(&own, part) != Code::Same);
+        let code = of_side
+            .iter()
+            .map(|part| code(&base, part))
+            .reduce(either)
+            .filter(|_| same_architecture)
+            .unwrap_or(Code::Same);
         entries.push(Entry {
             side: number,
             at: level.at,

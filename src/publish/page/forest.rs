@@ -54,18 +54,20 @@ fn unlike(sums: &[Sum<'_>]) -> Option<String> {
     let pairs: Vec<(&Run<'_>, &Run<'_>)> = (runs.iter().enumerate())
         .filter_map(|(at, other)| Some((*runs[..at].iter().find(|run| run.look.colour == other.look.colour)?, *other)))
         .collect();
-    let differing: Vec<String> = pairs.iter().filter_map(|(first, other)| differing(first, other)).collect();
-    let compared = || {
-        let records = pairs.iter().filter_map(|(first, other)| Some([first.record()?, other.record()?]));
-        records.flat_map(|records| compare(&records))
-    };
-    let not_compared = compared().filter(|one| one.note.is_some()).count();
+    let compared: Vec<([&str; 2], Vec<Comparison>)> = (pairs.iter())
+        .filter_map(|(first, other)| {
+            Some(([&first.letter, &other.letter].map(String::as_str), compare(&[first.record()?, other.record()?])))
+        })
+        .collect();
+    let differing: Vec<String> = compared.iter().filter_map(|(runs, all)| differing(*runs, all)).collect();
+    let all = || compared.iter().flat_map(|(_, all)| all);
+    let not_compared = all().filter(|one| one.note.is_some()).count();
     match (pairs.is_empty(), differing.is_empty()) {
         (true, _) => None,
         (_, true) if not_compared > 0 => Some(format!(
             "No rates of runs of one host that can be compared differ by more than usual; {not_compared} of {} cannot, because the CPUs were \
              at different distances (wakerace compare).",
-            compared().count()
+            all().count()
         )),
         (_, true) => Some("No rates of runs of one host differ by more than usual (wakerace compare).".to_owned()),
         _ => Some(format!(
@@ -76,15 +78,15 @@ fn unlike(sums: &[Sum<'_>]) -> Option<String> {
 }
 
 /// The tests whose rates differ between two runs: `A and B differ in SB (3.18 % [2.96, 3.41] and 6.40 % [6.06, 6.75]).`
-fn differing(first: &Run<'_>, other: &Run<'_>) -> Option<String> {
-    let records = [first.record()?, other.record()?];
-    let differ = |one: &Comparison| one.ratio.is_some_and(Ratio::differs);
-    let in_words = |Comparison { scenario, rates: [ours, theirs], .. }| format!("{scenario} ({ours} and {theirs})");
-    let mut tests: Vec<String> = compare(&records).into_iter().filter(differ).map(in_words).collect();
+fn differing([first, other]: [&str; 2], compared: &[Comparison]) -> Option<String> {
+    let differ = |one: &&Comparison| one.ratio.is_some_and(Ratio::differs);
+    let in_words =
+        |Comparison { scenario, rates: [ours, theirs], .. }: &Comparison| format!("{scenario} ({ours} and {theirs})");
+    let mut tests: Vec<String> = compared.iter().filter(differ).map(in_words).collect();
     let more = tests.len().saturating_sub(NAMED);
     tests.truncate(NAMED);
     tests.extend((more > 0).then(|| format!("{more} more")));
-    Some(format!("{} and {} differ in {}.", first.letter, other.letter, listed(&tests)?))
+    Some(format!("{first} and {other} differ in {}.", listed(&tests)?))
 }
 
 /// What to see in the chart: how many tests raced, and whether one did that must not.

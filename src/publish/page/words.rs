@@ -5,7 +5,7 @@ use super::sum::Sum;
 use crate::litmus::Verdict;
 use crate::publish::distances::{in_window, rates};
 use crate::publish::numbers::{at_least, first_few, listed, times};
-use crate::publish::zeros::{doubt, rests_on, with_rates};
+use crate::publish::zeros::{doubt, is_on_cpus_of, rests_on, with_rates};
 use crate::publish::{count, rate, rate_with_interval};
 use crate::record::{Finding, ScenarioResult};
 use crate::stats::interval;
@@ -132,13 +132,12 @@ fn of_matches(sum: &Sum<'_>, matches: u64) -> String {
 /// one of another shape; of these the one with the highest rate.
 pub(super) fn best_control<'a>(sums: &'a [Sum<'a>], zero: &Sum<'_>) -> Option<&'a Sum<'a>> {
     let names = rests_on(zero.first());
-    let cpus = &zero.first().placement.cpus;
     let fired = |sum: &&Sum<'_>| {
         let first = sum.first();
         sum.run.letter == zero.run.letter
             && names.contains(&first.scenario)
             && sum.races > 0
-            && (sum.results.iter()).any(|result| result.placement.cpus.iter().all(|cpu| cpus.contains(cpu)))
+            && sum.results.iter().any(|result| is_on_cpus_of(result, zero.first()))
     };
     let alike = |sum: &Sum<'_>| sum.first().condition == zero.first().condition;
     let rate = |sum: &Sum<'_>| sum.rate().unwrap_or(0.0);
