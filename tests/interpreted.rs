@@ -26,6 +26,8 @@ struct Batch {
     /// Instances per tick of the pace.
     group: u64,
     prefetch: bool,
+    /// Bytes from the lines of a group to those that are prefetched for writing.
+    ahead: u64,
     /// The clock value at which the batch starts, the distance between the starts of groups, and the duration
     /// of one clock reading, in ticks.
     start: u64,
@@ -57,6 +59,7 @@ impl Batch {
             count: 2,
             group: 1,
             prefetch: false,
+            ahead: 0,
             start: 1500,
             period: 40,
             tick: 7,
@@ -91,7 +94,7 @@ impl Batch {
         let mut memory = self.memory(program, layout, record);
         let words = [ARENA, RECORDS, self.count, self.start, self.period, STOP, 0xbad, self.group, self.pieces(layout)];
         let edges = [self.span_groups, 1, self.delay, self.gap, 0xbad];
-        for (at, word) in words.into_iter().chain(edges).enumerate() {
+        for (at, word) in words.into_iter().chain(edges).chain([self.ahead]).enumerate() {
             memory.poke(ARGS + 8 * at as u64, 8, word);
         }
         let mut core = Core::new(memory);
@@ -215,8 +218,8 @@ fn chain_steps(outcome: &Outcome) -> u64 {
     outcome.executed.iter().filter(of_chain).count() as u64
 }
 
-/// Checks that the lines of each group are prefetched once before the group, for ownership if the thread stores
-/// to them.
+/// Checks that the lines of each group are prefetched once before the group: those that the thread stores to for ownership, as far
+/// ahead as the batch says, and then the others.
 fn check_prefetches(program: &Program, layout: &Layout, batch: &Batch, outcome: &Outcome, what: &str) {
     let mut own: Vec<(usize, bool)> = Vec::new();
     for op in &program.threads[0].ops {
@@ -231,9 +234,13 @@ fn check_prefetches(program: &Program, layout: &Layout, batch: &Batch, outcome: 
     let mut expected = Vec::new();
     if batch.pace.is_paced() {
         for group in 0..batch.count.div_ceil(batch.group) {
-            for piece in 0..batch.pieces(layout) {
-                let start = ARENA + group * batch.group * layout.stride as u64 + piece * prefetch_step(layout) as u64;
-                expected.extend(own.iter().map(|&(location, owns)| (start + layout.offsets[location] as u64, owns)));
+            for (owned, ahead) in [(true, batch.ahead), (false, 0)] {
+                for piece in 0..batch.pieces(layout) {
+                    let start =
+                        ARENA + group * batch.group * layout.stride as u64 + piece * prefetch_step(layout) as u64;
+                    let lines = own.iter().filter(|(_, owns)| *owns == owned);
+                    expected.extend(lines.map(|&(at, owns)| (start + ahead + layout.offsets[at] as u64, owns)));
+                }
             }
         }
     }
@@ -674,9 +681,9 @@ fn groups_late_starts_and_fetching_are_as_asked() {
         for kind in [LayoutKind::Padded, LayoutKind::Dense] {
             for (count, group) in [(0, 1), (1, 1), (5, 2), (6, 3), (4, 9)] {
                 for (start, period, tick) in [(1500, 40, 7), (0, 0, 7), (1100, 20, 7), (1002, 14, 7)] {
-                    for prefetch in [false, true] {
-                        let batch =
-                            Batch { kind, count, group, prefetch, start, period, tick, ..Batch::new(Pace::Paced) };
+                    for (prefetch, ahead) in [(false, 0), (true, 0), (true, 4096), (false, 4096)] {
+                        let times = Batch { start, period, tick, ..Batch::new(Pace::Paced) };
+                        let batch = Batch { kind, count, group, prefetch, ahead, ..times };
                         everywhere(&program, &batch);
                     }
                 }

@@ -151,8 +151,8 @@ const WITH_OPTIONAL_VALUE: [OptionalValue; 4] = [
     ("--window", |word| word.contains("..") && units::parse_skews(word).is_ok()),
     // The command takes no arguments, so a word behind the option is its value or wrong.
     ("--latency", |word| !word.starts_with('-')),
-    ("--prefetch", |word| ["on", "off", "turns"].contains(&word)),
-    ("--warm", |word| ["on", "off", "turns"].contains(&word)),
+    ("--prefetch", |word| ["on", "off", "turns", "ahead"].contains(&word)),
+    ("--warm", |word| ["on", "off", "turns", "ahead"].contains(&word)),
 ];
 
 /// Joins the options of [`WITH_OPTIONAL_VALUE`] with their values, as clap needs them: `--window -9..9` becomes

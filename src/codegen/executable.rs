@@ -44,6 +44,9 @@ pub struct ThreadArgs {
     /// Offset 104: the gap of the current span, which the function writes: `gap`, or 0 if the thread was late by a span or
     /// more.
     pub span_gap: u64,
+    /// Offset 112: bytes from the lines of a group to those that are prefetched for writing before the group: 0, or those of a
+    /// group. Read only by paced code.
+    pub prefetch_ahead: u64,
 }
 
 impl ThreadArgs {
@@ -64,6 +67,7 @@ impl ThreadArgs {
             delay: 0,
             gap: steps,
             span_gap: 0,
+            prefetch_ahead: 0,
         }
     }
 }
@@ -78,7 +82,7 @@ const _: () = {
     assert!(offset_of!(ThreadArgs, prefetch_steps) == 64 && offset_of!(ThreadArgs, span_groups) == 72);
     assert!(offset_of!(ThreadArgs, span_left) == 80 && offset_of!(ThreadArgs, delay) == 88);
     assert!(offset_of!(ThreadArgs, gap) == 96 && offset_of!(ThreadArgs, span_gap) == 104);
-    assert!(size_of::<ThreadArgs>() == 112);
+    assert!(offset_of!(ThreadArgs, prefetch_ahead) == 112 && size_of::<ThreadArgs>() == 120);
 };
 
 /// The code of one thread, mapped as executable and not writable.
@@ -120,7 +124,7 @@ impl Executable {
         native::forget_prefetched();
         // The emitted code accesses only memory that `args` names, which the caller guarantees to be valid. Its
         // addresses are arena + instance * stride + offset, or pointers to such addresses, as `program::lower`
-        // has proved.
+        // has proved. Prefetches may go beyond the arena; they are hints, which access nothing and cannot fault.
         function(args) == 0
     }
 }

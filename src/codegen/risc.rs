@@ -214,11 +214,12 @@ pub trait Risc {
     fn tickets_differ(&mut self, _rd: u8) {}
 }
 
-/// Offsets in [`ThreadArgs`] that code reads behind the prologue: instances left, group size, prefetch steps, and the flag
-/// that makes waiters give up.
+/// Offsets in [`ThreadArgs`] that code reads behind the prologue: instances left, group size, prefetch steps, how far ahead lines are
+/// prefetched for writing, and the flag that makes waiters give up.
 const ARGS_COUNT: i32 = displacement_of(offset_of!(ThreadArgs, count));
 const ARGS_GROUP: i32 = displacement_of(offset_of!(ThreadArgs, group));
 const ARGS_PREFETCH_STEPS: i32 = displacement_of(offset_of!(ThreadArgs, prefetch_steps));
+const ARGS_PREFETCH_AHEAD: i32 = displacement_of(offset_of!(ThreadArgs, prefetch_ahead));
 const ARGS_STOP: i32 = displacement_of(offset_of!(ThreadArgs, stop));
 /// Offsets of the fields of [`Pace::Edges`].
 const ARGS_SPAN_GROUPS: i32 = displacement_of(offset_of!(ThreadArgs, span_groups));
@@ -593,10 +594,11 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.bind(over);
     }
 
-    /// Moves the instances of a group from those left into the count, and prefetches the group's lines.
+    /// Moves the instances of a group from those left into the count, and prefetches the group's lines: first those that the
+    /// thread stores to, or with `prefetch_ahead` those of a later group, and then the others.
     fn begin_group(&mut self) -> Result<(), String> {
         let [left, address, pieces, _] = Self::F.scratch;
-        let [all, again, fetched] = std::array::from_fn(|_| self.asm.label());
+        let [all, fetched] = std::array::from_fn(|_| self.asm.label());
         self.asm.load(left, Self::F.args, ARGS_COUNT, WORD);
         self.asm.load(Self::F.count, Self::F.args, ARGS_GROUP, WORD);
         self.asm.branch(Comparison::of_words(Compare::Le), Self::F.count, left, all);
@@ -604,21 +606,30 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.bind(all);
         self.asm.binary(Binary::Sub, left, left, Self::F.count, 64);
         self.asm.store(left, Self::F.args, ARGS_COUNT, 8);
-        self.asm.load(pieces, Self::F.args, ARGS_PREFETCH_STEPS, WORD);
-        let zero = self.zero(0);
-        self.asm.branch(Comparison::of_words(Compare::Eq), pieces, zero, fetched);
-        self.asm.mov(address, Self::F.arena, 64);
-        self.asm.bind(again);
-        for (location, owns) in super::touched(self.thread) {
-            // This uses the last scratch register, because add_constant may need it too.
-            let at = Self::F.scratch[3];
-            self.asm.add_constant(at, address, displacement(self.layout.offsets[location])?);
-            self.asm.prefetch(at, owns);
+        let (owned, read): (Vec<_>, Vec<_>) = super::touched(self.thread).into_iter().partition(|(_, owns)| *owns);
+        for (lines, own) in [(owned, true), (read, false)].into_iter().filter(|(lines, _)| !lines.is_empty()) {
+            let again = self.asm.label();
+            self.asm.load(pieces, Self::F.args, ARGS_PREFETCH_STEPS, WORD);
+            let zero = self.zero(0);
+            self.asm.branch(Comparison::of_words(Compare::Eq), pieces, zero, fetched);
+            self.asm.mov(address, Self::F.arena, 64);
+            if own {
+                // Nothing is in the first scratch register now.
+                self.asm.load(left, Self::F.args, ARGS_PREFETCH_AHEAD, WORD);
+                self.asm.binary(Binary::Add, address, address, left, 64);
+            }
+            self.asm.bind(again);
+            for (location, _) in lines {
+                // This uses the last scratch register, because add_constant may need it too.
+                let at = Self::F.scratch[3];
+                self.asm.add_constant(at, address, displacement(self.layout.offsets[location])?);
+                self.asm.prefetch(at, own);
+            }
+            self.asm.add_constant(address, address, displacement(super::prefetch_step(self.layout))?);
+            self.asm.add_constant(pieces, pieces, -1);
+            let zero = self.zero(0);
+            self.asm.branch(Comparison::of_words(Compare::Ne), pieces, zero, again);
         }
-        self.asm.add_constant(address, address, displacement(super::prefetch_step(self.layout))?);
-        self.asm.add_constant(pieces, pieces, -1);
-        let zero = self.zero(0);
-        self.asm.branch(Comparison::of_words(Compare::Ne), pieces, zero, again);
         self.asm.bind(fetched);
         Ok(())
     }

@@ -509,7 +509,7 @@ impl<'a> Leader<'a> {
         }
         let region = self.random.usize(..self.plan.regions());
         let prefetch = match self.plan.prefetch {
-            Prefetch::On => true,
+            Prefetch::On | Prefetch::Ahead => true,
             Prefetch::Off => false,
             Prefetch::Turns => self.random.bool(),
         };
@@ -949,7 +949,8 @@ mod tests {
     #[test]
     fn batches_prefetch_as_asked_for() {
         let go = AtomicBool::new(false);
-        for (prefetch, least, most) in [(Prefetch::On, 400, 400), (Prefetch::Off, 0, 0), (Prefetch::Turns, 100, 300)] {
+        let on = [Prefetch::On, Prefetch::Ahead].map(|prefetch| (prefetch, 400, 400));
+        for (prefetch, least, most) in on.into_iter().chain([(Prefetch::Off, 0, 0), (Prefetch::Turns, 100, 300)]) {
             let plan = RunPlan { prefetch, ..plan() };
             let mut led = Led::new(&plan, &go);
             let mut seen = 0;

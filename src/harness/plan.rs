@@ -114,6 +114,17 @@ pub enum Prefetch {
     /// In about half of the batches, chosen at random.
     #[default]
     Turns,
+    /// In every batch, and the lines that a thread stores to a group earlier than those that it only reads.
+    ///
+    /// Two threads that prefetch at the same time take the lines from each other: the one that stores to a line owns it alone
+    /// at the tick, or the other one has a copy, as it happens. A copy that is fetched after the owner's prefetch stays until
+    /// the store. The lines that the first group of a batch stores to are not prefetched.
+    Ahead,
+}
+
+impl Prefetch {
+    /// All settings.
+    pub const ALL: [Prefetch; 4] = [Prefetch::On, Prefetch::Off, Prefetch::Turns, Prefetch::Ahead];
 }
 
 impl fmt::Display for Prefetch {
@@ -122,6 +133,7 @@ impl fmt::Display for Prefetch {
             Prefetch::On => "on",
             Prefetch::Off => "off",
             Prefetch::Turns => "turns",
+            Prefetch::Ahead => "ahead",
         })
     }
 }
@@ -130,10 +142,12 @@ impl FromStr for Prefetch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        [Prefetch::On, Prefetch::Off, Prefetch::Turns]
-            .into_iter()
-            .find(|prefetch| prefetch.to_string() == text)
-            .ok_or_else(|| format!("unknown value '{text}' for prefetch; known are on, off, turns"))
+        Prefetch::ALL.into_iter().find(|prefetch| prefetch.to_string() == text).ok_or_else(|| {
+            format!(
+                "unknown value '{text}' for prefetch; known are {}",
+                Prefetch::ALL.map(|known| known.to_string()).join(", ")
+            )
+        })
     }
 }
 
@@ -240,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_prefetch_setting_reads_as_it_is_written() {
-        for prefetch in [Prefetch::On, Prefetch::Off, Prefetch::Turns] {
+        for prefetch in Prefetch::ALL {
             assert_eq!(prefetch.to_string().parse(), Ok(prefetch));
             assert_eq!(serde_json::to_string(&prefetch).unwrap(), format!("\"{prefetch}\""));
         }

@@ -470,7 +470,7 @@ fn distinct(cpus: &[usize]) -> bool {
 mod tests {
     use super::super::Stop;
     use super::super::plan::{Adapt, Limits, Prefetch};
-    use super::super::worker::pieces;
+    use super::super::worker::{ahead, pieces};
     use super::super::{choose_group, choose_pace};
     use super::*;
     use crate::arch::HardwareEvent;
@@ -750,6 +750,22 @@ mod tests {
             // The last step reaches the first byte of the last instance, and no step begins after it.
             let (pieces, last) = (usize::try_from(pieces(&plan(group), &layout)).unwrap(), (group - 1) * layout.stride);
             assert!(pieces * step > last && (pieces - 1) * step <= last, "{group}");
+        }
+    }
+
+    #[test]
+    fn lines_are_prefetched_for_writing_a_group_ahead_and_never_in_the_line_of_the_group() {
+        let bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 256);
+        let dense = Layout::new(LayoutKind::Dense, &looking(), 256).unwrap();
+        let padded = Layout::new(LayoutKind::Padded, &looking(), 256).unwrap();
+        let of = |prefetch, group, layout: &Layout| ahead(&RunPlan { prefetch, group, ..bench.plan.clone() }, layout);
+        for group in [1, 4, 64] {
+            assert_eq!(of(Prefetch::Ahead, group, &padded), (group * padded.stride) as u64);
+        }
+        let lines = [1, 8, 16, 24, 32, 64].map(|group| of(Prefetch::Ahead, group, &dense) / 64);
+        assert_eq!((dense.stride, lines), (4, [1, 1, 1, 2, 2, 4]));
+        for prefetch in [Prefetch::On, Prefetch::Off, Prefetch::Turns] {
+            assert_eq!(of(prefetch, 16, &dense), 0, "{prefetch}");
         }
     }
 

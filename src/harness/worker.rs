@@ -14,7 +14,7 @@ use super::leader::{Leader, RunTotals};
 use super::look::{self, Timer};
 use super::neighbours::Probe;
 use super::phases::PhaseTicks;
-use super::plan::RunPlan;
+use super::plan::{Prefetch, RunPlan};
 use super::rendezvous::{Batch, Broken, Order, Report, Step};
 use super::run::Shared;
 use crate::codegen::{ThreadArgs, prefetch_step};
@@ -56,6 +56,12 @@ pub(super) fn worker(shared: &Shared<'_>, number: usize, mut leader: Option<Lead
 /// Number of prefetch steps for the lines of a group.
 pub(super) fn pieces(plan: &RunPlan, layout: &Layout) -> u64 {
     ((plan.group - 1) * layout.stride + 1).div_ceil(prefetch_step(layout)) as u64
+}
+
+/// Bytes from the lines of a group to those that are prefetched for writing before it. In a dense layout several groups may
+/// share a line, and the line that the group itself uses must not be taken from its reader, so it is at least a line.
+pub(super) fn ahead(plan: &RunPlan, layout: &Layout) -> u64 {
+    if plan.prefetch == Prefetch::Ahead { pieces(plan, layout) * prefetch_step(layout) as u64 } else { 0 }
 }
 
 /// Runs batches until the run is over. Returns the thread's counts.
@@ -136,8 +142,9 @@ struct Worker<'a> {
     regions: Vec<Region<'a>>,
     /// For each skew, the time that this thread adds to the start of a batch.
     delays: Vec<Ticks>,
-    /// Number of prefetch steps for a group.
+    /// Number of prefetch steps for a group, and how far ahead of it lines are prefetched for writing.
     pieces: u64,
+    ahead: u64,
     /// Whether outcomes are read from the instances, so that all threads wait for each other before the reset.
     reads_memory: bool,
     watcher: Watcher,
@@ -178,6 +185,7 @@ impl<'a> Worker<'a> {
             regions,
             delays: plan.delays(number, job.cpus.len()),
             pieces: pieces(plan, job.layout),
+            ahead: ahead(plan, job.layout),
             reads_memory: shared.classifier.reads_memory() && job.cpus.len() > 1,
             watcher: Watcher::new(job.clock),
             chain: (plan.edges.as_ref()).map(|edges| ChainWatch::new(edges.chains[number], edges.edges, job.clock)),
@@ -227,6 +235,7 @@ impl<'a> Worker<'a> {
             late: 0,
             group: plan.group as u64,
             prefetch_steps: if batch.prefetch { self.pieces } else { 0 },
+            prefetch_ahead: self.ahead,
             span_groups: timing.span_groups,
             span_left: 1,
             delay: timing.delay,

@@ -191,6 +191,7 @@ fn in_words(prefetch: Prefetch) -> &'static str {
         Prefetch::On => "prefetched",
         Prefetch::Off => "not prefetched",
         Prefetch::Turns => "prefetched every other batch",
+        Prefetch::Ahead => "prefetched ahead",
     }
 }
 

@@ -161,9 +161,16 @@ const PACED: [(LayoutKind, usize); 7] = [
 /// Batches of free arms.
 const FREE_BATCHES: [usize; 2] = [2048, 8192];
 
+/// A paced arm that a search begins with. Dense instances share lines, which all of a group lose at once, so which thread has a copy at the
+/// tick decides. Measured on an AMD EPYC (docs/performance.md, Cache-line ownership): SB and MP+nt had at least as many races as with
+/// prefetch in turns at every distance, and SB up to twice as many.
+fn paced(layout: LayoutKind, group: usize) -> Arm {
+    let prefetch = if layout == LayoutKind::Dense { Prefetch::Ahead } else { Prefetch::Turns };
+    Arm { layout, group, prefetch, ..Arm::FIRST }
+}
+
 /// The arms that a search begins with. The first has the default settings, as far as these are allowed.
 pub fn arms(allowed: &Allowed) -> Vec<Arm> {
-    let paced = |layout, group| Arm { layout, group, ..Arm::FIRST };
     let mut wanted: Vec<Arm> = match allowed.group {
         Some(group) => allowed.layouts.iter().map(|&layout| paced(layout, group)).collect(),
         None => PACED.map(|(layout, group)| paced(layout, group)).to_vec(),
@@ -225,7 +232,7 @@ const fn longer(stretch: u32) -> &'static [u32] {
 
 /// The arms that differ from this one in one setting that the first arms do not vary: prefetch, period, batch and stress.
 pub fn variants(best: Arm, allowed: &Allowed) -> Vec<Arm> {
-    let prefetches = [Prefetch::On, Prefetch::Off].map(|prefetch| Arm { prefetch, ..best });
+    let prefetches = [Prefetch::On, Prefetch::Ahead, Prefetch::Off].map(|prefetch| Arm { prefetch, ..best });
     let stressed = StressKind::ALL.map(|kind| Arm { stress: Some(kind), ..best });
     let larger = best.batch.map(|batch| Arm { batch: Some(4 * batch), ..best });
     let paced = best.pace == ArmPace::Paced;

@@ -305,14 +305,17 @@ fn the_first_arm_has_the_default_settings_and_none_comes_twice() {
     assert!((0..all.len()).all(|at| !all[..at].contains(&all[at])));
     assert!(all.iter().any(|arm| arm.layout == LayoutKind::Dense && arm.group == 16 && arm.pace == ArmPace::Paced));
     assert!(all.iter().any(|arm| arm.pace == ArmPace::Free && arm.layout == LayoutKind::Dense));
+    let [on, off, turns, ahead] = Prefetch::ALL;
+    for arm in all.iter().filter(|arm| arm.pace == ArmPace::Paced) {
+        assert_eq!(arm.prefetch, if arm.layout == LayoutKind::Dense { ahead } else { turns }, "{arm}");
+    }
     let dense = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
     let spare = Allowed { spare_cpus: true, ..Allowed::all() };
-    assert_eq!(variants(dense, &spare).len(), 4 + StressKind::ALL.len());
+    assert_eq!(variants(dense, &spare).len(), 5 + StressKind::ALL.len());
     let of = |arm| variants(arm, &Allowed::all()).iter().map(|arm| (arm.prefetch, arm.stretch)).collect::<Vec<_>>();
-    let (on, off, turns) = (Prefetch::On, Prefetch::Off, Prefetch::Turns);
-    assert_eq!(of(dense), [(on, 1), (off, 1), (turns, 2), (turns, 4)]);
-    assert_eq!(of(Arm { stretch: 4, ..dense }), [(on, 4), (off, 4), (turns, 8)]);
-    assert_eq!(of(Arm { stretch: 2, prefetch: on, ..dense }), [(off, 2)]);
+    assert_eq!(of(dense), [(on, 1), (ahead, 1), (off, 1), (turns, 2), (turns, 4)]);
+    assert_eq!(of(Arm { stretch: 4, ..dense }), [(on, 4), (ahead, 4), (off, 4), (turns, 8)]);
+    assert_eq!(of(Arm { stretch: 2, prefetch: on, ..dense }), [(ahead, 2), (off, 2)]);
     let free = all.iter().copied().find(|arm| arm.pace == ArmPace::Free).unwrap();
     assert_eq!(variants(free, &Allowed::all()), [Arm { batch: Some(8192), ..free }]);
 }

@@ -15,7 +15,7 @@ pub const STOP: u64 = 0x4000_0000_0000;
 pub const STACK: u64 = 0x5000_0000_0000;
 
 /// The size of [`wakerace::codegen::ThreadArgs`] in bytes.
-const ARGS_BYTES: u64 = 112;
+const ARGS_BYTES: u64 = 120;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TouchKind {

@@ -387,9 +387,10 @@ impl Emitter<'_> {
         asm!(self ; =>over);
     }
 
-    /// Moves the instances of a group from those left into rcx, and prefetches the group's lines.
+    /// Moves the instances of a group from those left into rcx, and prefetches the group's lines: first those that the thread
+    /// stores to, or with `prefetch_ahead` those of a later group, and then the others.
     fn begin_group(&mut self) -> Result<(), String> {
-        let (again, fetched) = (self.ops.new_dynamic_label(), self.ops.new_dynamic_label());
+        let fetched = self.ops.new_dynamic_label();
         asm!(self
             ; mov rax, [rsp + 16]
             ; mov rdx, [rax + 16]
@@ -398,22 +399,30 @@ impl Emitter<'_> {
             ; cmova rcx, rdx
             ; sub rdx, rcx
             ; mov [rax + 16], rdx
-            ; mov rax, [rax + 64]
-            ; test rax, rax
-            ; jz =>fetched
-            ; mov rdx, rdi
-            ; =>again
         );
-        for (location, owns) in crate::codegen::touched(self.thread) {
-            let offset = displacement(self.layout.offsets[location])?;
-            if owns {
-                asm!(self ; prefetchw QWORD [rdx + offset]);
+        let (owned, read): (Vec<_>, Vec<_>) =
+            crate::codegen::touched(self.thread).into_iter().partition(|(_, owns)| *owns);
+        for (lines, own) in [(owned, true), (read, false)].into_iter().filter(|(lines, _)| !lines.is_empty()) {
+            let again = self.ops.new_dynamic_label();
+            asm!(self ; mov rdx, [rsp + 16] ; mov rax, [rdx + 64] ; test rax, rax ; jz =>fetched);
+            if own {
+                asm!(self ; mov rdx, [rdx + 112] ; add rdx, rdi);
             } else {
-                asm!(self ; prefetcht0 BYTE [rdx + offset]);
+                asm!(self ; mov rdx, rdi);
             }
+            asm!(self ; =>again);
+            for (location, _) in lines {
+                let offset = displacement(self.layout.offsets[location])?;
+                if own {
+                    asm!(self ; prefetchw QWORD [rdx + offset]);
+                } else {
+                    asm!(self ; prefetcht0 BYTE [rdx + offset]);
+                }
+            }
+            let step = displacement(crate::codegen::prefetch_step(self.layout))?;
+            asm!(self ; add rdx, step ; dec rax ; jnz =>again);
         }
-        let step = displacement(crate::codegen::prefetch_step(self.layout))?;
-        asm!(self ; add rdx, step ; dec rax ; jnz =>again ; =>fetched);
+        asm!(self ; =>fetched);
         Ok(())
     }
 
