@@ -707,7 +707,8 @@ fn spans_wait_for_edges_and_chains_fill_them() {
                 for (start, period) in [(1504, 64), (0, 0), (1024, 32), (992, 32), (1024, 0), (1600, 512)] {
                     for (span_groups, delay, gap) in [(1, 0, 0), (1, 9, 4), (2, 0, 7), (3, 4, 1), (2, 24, 17)] {
                         let edges = Batch { span_groups, delay, gap, ..Batch::new(Pace::Edges { coarse_bits }) };
-                        let batch = Batch { count, group, start, period, prefetch: count == 5, ..edges };
+                        let batch =
+                            Batch { count, group, start, period, prefetch: count == 5, ahead: 128 * group, ..edges };
                         everywhere(&program, &batch);
                         let Waits { late: now, steps, .. } = batch.waits();
                         waited += u64::from(steps > 0 && now == 0);

@@ -38,6 +38,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::error::{EXIT_BAD_INPUT, Error, Result};
+use crate::harness::Prefetch;
 use crate::terminal;
 
 /// Measures memory-ordering races of the Linux kernel's wakeup path on this host's CPUs
@@ -151,8 +152,8 @@ const WITH_OPTIONAL_VALUE: [OptionalValue; 4] = [
     ("--window", |word| word.contains("..") && units::parse_skews(word).is_ok()),
     // The command takes no arguments, so a word behind the option is its value or wrong.
     ("--latency", |word| !word.starts_with('-')),
-    ("--prefetch", |word| ["on", "off", "turns", "ahead"].contains(&word)),
-    ("--warm", |word| ["on", "off", "turns", "ahead"].contains(&word)),
+    ("--prefetch", |word| word.parse::<Prefetch>().is_ok()),
+    ("--warm", |word| word.parse::<Prefetch>().is_ok()),
 ];
 
 /// Joins the options of [`WITH_OPTIONAL_VALUE`] with their values, as clap needs them: `--window -9..9` becomes
@@ -294,6 +295,7 @@ mod tests {
         };
         assert_eq!(of("run --window -200..200/81 SB"), "run --window=-200..200/81 SB");
         assert_eq!(of("run --window SB --prefetch off"), "run --window SB --prefetch=off");
+        assert_eq!(of("run --prefetch ahead --warm turns"), "run --prefetch=ahead --warm=turns");
         assert_eq!(of("run --window 20 --prefetch SB"), "run --window 20 --prefetch SB");
         assert_eq!(of("topology --latency 3"), "topology --latency=3");
         assert_eq!(of("topology --latency 0 --pairs"), "topology --latency=0 --pairs");

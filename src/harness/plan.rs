@@ -89,8 +89,8 @@ pub enum Adapt {
 /// otherwise for reading.
 ///
 /// On weakly ordered CPUs, a store whose line is not in the cache can be overtaken by the next store.
-/// Prefetching can hide this. On x86, `turns` gives about as many races as either of the others
-/// (docs/performance.md), so it is the default on every architecture.
+/// Prefetching can hide this. So `turns`, which has both, is the default where nothing is searched, on every architecture. Which one has
+/// the most races depends on the test and on the distance between the CPUs (docs/performance.md, Cache-line ownership).
 #[derive(
     Debug,
     Default,
@@ -118,13 +118,22 @@ pub enum Prefetch {
     ///
     /// Two threads that prefetch at the same time take the lines from each other: the one that stores to a line owns it alone
     /// at the tick, or the other one has a copy, as it happens. A copy that is fetched after the owner's prefetch stays until
-    /// the store. The lines that the first group of a batch stores to are not prefetched.
+    /// the store. The first lines of a batch that are stored to are not prefetched.
     Ahead,
 }
 
 impl Prefetch {
     /// All settings.
     pub const ALL: [Prefetch; 4] = [Prefetch::On, Prefetch::Off, Prefetch::Turns, Prefetch::Ahead];
+
+    /// The setting that describes batches with this one and with another one.
+    pub fn with(self, other: Prefetch) -> Prefetch {
+        match (self, other) {
+            (a, b) if a == b => a,
+            (Prefetch::On | Prefetch::Ahead, Prefetch::On | Prefetch::Ahead) => Prefetch::On,
+            _ => Prefetch::Turns,
+        }
+    }
 }
 
 impl fmt::Display for Prefetch {
@@ -251,6 +260,16 @@ pub(super) fn delay(Ticks(skew): Ticks, number: usize, threads: usize) -> Ticks 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn batches_of_two_prefetch_settings_are_described_by_one() {
+        use Prefetch::{Ahead, Off, On, Turns};
+        for (a, b, both) in
+            [(Ahead, Ahead, Ahead), (On, Ahead, On), (Off, Ahead, Turns), (On, Off, Turns), (On, Turns, Turns)]
+        {
+            assert_eq!((a.with(b), b.with(a)), (both, both));
+        }
+    }
 
     #[test]
     fn a_prefetch_setting_reads_as_it_is_written() {

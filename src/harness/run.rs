@@ -756,14 +756,22 @@ mod tests {
     #[test]
     fn lines_are_prefetched_for_writing_a_group_ahead_and_never_in_the_line_of_the_group() {
         let bench = Bench::new(looking(), Pace::Paced, LayoutKind::Padded, 256);
-        let dense = Layout::new(LayoutKind::Dense, &looking(), 256).unwrap();
-        let padded = Layout::new(LayoutKind::Padded, &looking(), 256).unwrap();
-        let of = |prefetch, group, layout: &Layout| ahead(&RunPlan { prefetch, group, ..bench.plan.clone() }, layout);
-        for group in [1, 4, 64] {
-            assert_eq!(of(Prefetch::Ahead, group, &padded), (group * padded.stride) as u64);
+        let layout = |kind, line| Layout::new(kind, &looking(), line).unwrap();
+        let of = |prefetch, group, layout: &Layout| {
+            usize::try_from(ahead(&RunPlan { prefetch, group, ..bench.plan.clone() }, layout)).unwrap()
+        };
+        for line in [64, 128, 256] {
+            for group in 1..=64 {
+                let padded = layout(LayoutKind::Padded, line);
+                assert_eq!(of(Prefetch::Ahead, group, &padded), group * padded.stride);
+                let dense = layout(LayoutKind::Dense, line);
+                let (bytes, ahead) = (group * dense.stride, of(Prefetch::Ahead, group, &dense));
+                let apart = |start: usize| (start + ahead) / line > (start + bytes - 1) / line;
+                assert!((0..200).all(|number| apart(number * bytes)), "{group} instances, lines of {line} bytes");
+                assert!(ahead < bytes + 2 * line, "{group} instances, lines of {line} bytes: {ahead}");
+            }
         }
-        let lines = [1, 8, 16, 24, 32, 64].map(|group| of(Prefetch::Ahead, group, &dense) / 64);
-        assert_eq!((dense.stride, lines), (4, [1, 1, 1, 2, 2, 4]));
+        let dense = layout(LayoutKind::Dense, 64);
         for prefetch in [Prefetch::On, Prefetch::Off, Prefetch::Turns] {
             assert_eq!(of(prefetch, 16, &dense), 0, "{prefetch}");
         }

@@ -58,10 +58,19 @@ pub(super) fn pieces(plan: &RunPlan, layout: &Layout) -> u64 {
     ((plan.group - 1) * layout.stride + 1).div_ceil(prefetch_step(layout)) as u64
 }
 
-/// Bytes from the lines of a group to those that are prefetched for writing before it. In a dense layout several groups may
-/// share a line, and the line that the group itself uses must not be taken from its reader, so it is at least a line.
+/// Bytes from the lines of a group to those that are prefetched for writing before it: those of the next group. In a dense layout
+/// groups may share a line, and a line that the group itself uses must not be taken from its reader. So it is a multiple of a line, with
+/// one more line if a group may begin anywhere in its line.
+///
+/// The first lines of a batch are not prefetched for writing. Its last groups fetch lines behind it, which move to another cache; they are at
+/// most the first ones of the next region.
 pub(super) fn ahead(plan: &RunPlan, layout: &Layout) -> u64 {
-    if plan.prefetch == Prefetch::Ahead { pieces(plan, layout) * prefetch_step(layout) as u64 } else { 0 }
+    if plan.prefetch != Prefetch::Ahead {
+        return 0;
+    }
+    let (group, line) = (plan.group * layout.stride, layout.line);
+    let aligned = group.is_multiple_of(line) || line.is_multiple_of(group);
+    (group.next_multiple_of(line) + if aligned { 0 } else { line }) as u64
 }
 
 /// Runs batches until the run is over. Returns the thread's counts.

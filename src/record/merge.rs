@@ -19,7 +19,6 @@ use super::{
 };
 use crate::arch::lock::Lock;
 use crate::error::{Error, Result};
-use crate::harness::Prefetch;
 use crate::verdict::VerdictSource;
 
 /// A sum of records, built one record at a time.
@@ -500,7 +499,7 @@ fn add_pace(a: PaceRecord, b: PaceRecord, weights: Weights) -> PaceRecord {
         searched: a.searched || b.searched,
         given: a.given,
         // Searches may have chosen different ones.
-        prefetch: if a.prefetch == b.prefetch { a.prefetch } else { Prefetch::Turns },
+        prefetch: a.prefetch.with(b.prefetch),
         focused: a.focused,
         end_spread_ns: a.end_spread_ns.zip(b.end_spread_ns).map(|(a, b)| weights.mean(a, b)),
         late: a.late.zip(b.late).map(|(a, b)| weights.mean(a, b)),

@@ -805,7 +805,7 @@ pub struct Code<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastWriterRecord {
     /// Whether each thread prefetched the lines that it uses before the tick. Lines that it stores to are
-    /// prefetched for writing.
+    /// prefetched for writing. (With the prefetch setting `ahead` not the first ones of a batch.)
     #[serde(alias = "warm")]
     pub prefetched: bool,
     /// The thread that last wrote each shared variable before the instance began: `P0`, `P1`, ... This thread

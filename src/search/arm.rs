@@ -162,14 +162,14 @@ const PACED: [(LayoutKind, usize); 7] = [
 const FREE_BATCHES: [usize; 2] = [2048, 8192];
 
 /// A paced arm that a search begins with. Dense instances share lines, which all of a group lose at once, so which thread has a copy at the
-/// tick decides. Measured on an AMD EPYC (docs/performance.md, Cache-line ownership): SB and MP+nt had at least as many races as with
-/// prefetch in turns at every distance, and SB up to twice as many.
+/// tick decides. Measured on an AMD EPYC (docs/performance.md, Cache-line ownership): SB and MP+nt in groups of 16 had more races than with
+/// prefetch in turns at both distances. (MP+nt had still more with `on` at the longer one, which is a variant.)
 fn paced(layout: LayoutKind, group: usize) -> Arm {
     let prefetch = if layout == LayoutKind::Dense { Prefetch::Ahead } else { Prefetch::Turns };
     Arm { layout, group, prefetch, ..Arm::FIRST }
 }
 
-/// The arms that a search begins with. The first has the default settings, as far as these are allowed.
+/// The arms that a search begins with. The first has the default settings, if the padded layout is allowed.
 pub fn arms(allowed: &Allowed) -> Vec<Arm> {
     let mut wanted: Vec<Arm> = match allowed.group {
         Some(group) => allowed.layouts.iter().map(|&layout| paced(layout, group)).collect(),
@@ -196,6 +196,8 @@ pub struct Change {
     pub batch: Option<usize>,
     /// Another prefetch.
     pub prefetch: Option<Prefetch>,
+    /// The prefetch in whose place it is: an arm that loses by the change may have had the best one. It has no part in the order of choice.
+    pub from: Option<Prefetch>,
 }
 
 impl Change {
@@ -206,6 +208,7 @@ impl Change {
             stress: self.stress.or(other.stress),
             batch: self.batch.or(other.batch),
             prefetch: self.prefetch.or(other.prefetch),
+            from: self.from.or(other.from),
         }
     }
 
@@ -213,6 +216,7 @@ impl Change {
     pub fn between(arm: Arm, variant: Arm) -> Change {
         Change {
             prefetch: (variant.prefetch != arm.prefetch).then_some(variant.prefetch),
+            from: (variant.prefetch != arm.prefetch).then_some(arm.prefetch),
             batch: variant.batch.filter(|_| variant.batch != arm.batch),
             stress: variant.stress.filter(|_| variant.stress != arm.stress),
             stretch: (variant.stretch != arm.stretch).then_some(variant.stretch),
@@ -230,7 +234,7 @@ const fn longer(stretch: u32) -> &'static [u32] {
     }
 }
 
-/// The arms that differ from this one in one setting that the first arms do not vary: prefetch, period, batch and stress.
+/// The arms that differ from this one in one setting that the first arms of its layout do not vary: prefetch, period, batch and stress.
 pub fn variants(best: Arm, allowed: &Allowed) -> Vec<Arm> {
     let prefetches = [Prefetch::On, Prefetch::Ahead, Prefetch::Off].map(|prefetch| Arm { prefetch, ..best });
     let stressed = StressKind::ALL.map(|kind| Arm { stress: Some(kind), ..best });

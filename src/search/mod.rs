@@ -236,7 +236,7 @@ impl Search {
     fn place(&self, arm: usize) -> (Change, usize) {
         let Some((of, change)) = self.of[arm] else { return (Change::default(), arm) };
         let (before, first) = self.place(of);
-        (change.after(before), first)
+        (Change { from: None, ..change.after(before) }, first)
     }
 
     /// The value of each arm in a stratum relative to the best, if they are compared by races: what other tests can learn.

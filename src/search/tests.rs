@@ -51,7 +51,7 @@ fn turn(races: u64) -> Turn {
 }
 
 /// Changes of a variant.
-const NONE: Change = Change { stretch: None, stress: None, batch: None, prefetch: None };
+const NONE: Change = Change { stretch: None, stress: None, batch: None, prefetch: None, from: None };
 const LONGER: Change = Change { stretch: Some(2), ..NONE };
 const OFF: Change = Change { prefetch: Some(Prefetch::Off), ..NONE };
 
@@ -309,12 +309,15 @@ fn the_first_arm_has_the_default_settings_and_none_comes_twice() {
     for arm in all.iter().filter(|arm| arm.pace == ArmPace::Paced) {
         assert_eq!(arm.prefetch, if arm.layout == LayoutKind::Dense { ahead } else { turns }, "{arm}");
     }
-    let dense = Arm { layout: LayoutKind::Dense, group: 16, ..Arm::FIRST };
+    let dense = all.iter().copied().find(|arm| arm.layout == LayoutKind::Dense).unwrap();
     let spare = Allowed { spare_cpus: true, ..Allowed::all() };
-    assert_eq!(variants(dense, &spare).len(), 5 + StressKind::ALL.len());
+    assert_eq!(variants(dense, &spare).len(), 4 + StressKind::ALL.len());
     let of = |arm| variants(arm, &Allowed::all()).iter().map(|arm| (arm.prefetch, arm.stretch)).collect::<Vec<_>>();
-    assert_eq!(of(dense), [(on, 1), (ahead, 1), (off, 1), (turns, 2), (turns, 4)]);
-    assert_eq!(of(Arm { stretch: 4, ..dense }), [(on, 4), (ahead, 4), (off, 4), (turns, 8)]);
+    assert_eq!(of(dense), [(on, 1), (off, 1), (ahead, 2), (ahead, 4)]);
+    let to_on = |arm: Arm| Change::between(arm, Arm { prefetch: on, ..arm });
+    assert_ne!(to_on(dense), to_on(Arm::FIRST), "one is in place of ahead, the other of turns");
+    assert_eq!(of(Arm::FIRST), [(on, 1), (ahead, 1), (off, 1), (turns, 2), (turns, 4)]);
+    assert_eq!(of(Arm { stretch: 4, ..dense }), [(on, 4), (off, 4), (ahead, 8)]);
     assert_eq!(of(Arm { stretch: 2, prefetch: on, ..dense }), [(ahead, 2), (off, 2)]);
     let free = all.iter().copied().find(|arm| arm.pace == ArmPace::Free).unwrap();
     assert_eq!(variants(free, &Allowed::all()), [Arm { batch: Some(8192), ..free }]);
@@ -598,6 +601,9 @@ fn a_prefetch_that_did_no_good_is_tried_on_other_arms_once_it_does() {
     assert!(!joins(&search, 1), "it had no turn");
     search.seen(4, turn(900));
     assert!(!joins(&search, 1));
+    // Arm 1 has another prefetch to begin with, and nothing is known of a change from that.
+    let other = Change { from: Some(Prefetch::Ahead), ..OFF };
+    assert!(!search.joining(&[(1, other)], true).is_empty());
     search.add_variant(ArmPace::Paced, 1, OFF);
     search.seen(5, turn(1100));
     assert!(joins(&search, 2));

@@ -136,8 +136,8 @@ pub(super) struct MeasureArgs {
     /// Instances that run back to back at each tick of the pace [default: found by a search at the beginning of the test]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=LARGEST_GROUP as i64))]
     pub(super) group: Option<u32>,
-    /// Prefetch the cache lines of a group before its tick: on, off, turns (every other batch), or ahead (those that the thread
-    /// stores to a group earlier than those that it reads) [default: found by a search at the beginning of the test]
+    /// Prefetch the cache lines of a group before its tick: on, off, turns (half of the batches, at random), or ahead (those that
+    /// the thread stores to, a group earlier than those that it reads) [default: found by a search; turns if nothing is searched]
     #[arg(long, alias = "warm", value_name = "WHEN", num_args = 0..=1, require_equals = true, default_missing_value = "on")]
     pub(super) prefetch: Option<Prefetch>,
     /// Sweep the skew evenly for the whole run, over RANGE such as -200ns..200ns/81 if given (nanoseconds without a
