@@ -4,6 +4,8 @@
 mod record;
 
 use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
@@ -20,7 +22,7 @@ use crate::{shown, terminal};
 /// Arguments of `show`.
 #[derive(Debug, Args)]
 pub struct ShowArgs {
-    /// A litmus file, or the name of a scenario; or a record of `run` (.json), for the settings and the code of its results
+    /// A litmus file, or the name of a scenario; or a record of `run`, for the settings and the code of its results
     #[arg(required_unless_present = "primitives")]
     scenario: Option<String>,
     /// With a record: only the results of these tests
@@ -56,10 +58,19 @@ enum ShownPace {
 /// The false-sharing distance that a listing assumes, in bytes. A run uses the host's distance.
 const LINE: usize = 128;
 
+/// Whether an argument names a record: by its ending, or because the file begins with a brace, as no litmus test does.
+fn is_record(argument: &str) -> bool {
+    let begins_with_brace = |file: File| {
+        let mut start = Vec::new();
+        file.take(100).read_to_end(&mut start).is_ok() && start.trim_ascii_start().starts_with(b"{")
+    };
+    argument.ends_with(".json") || File::open(argument).is_ok_and(begins_with_brace)
+}
+
 /// Prints the source, the lowered form and the disassembly, and returns the exit status.
 pub fn show(args: &ShowArgs) -> Result<u8> {
     let Some(scenario) = &args.scenario else { return primitives(args.arch) };
-    if scenario.ends_with(".json") {
+    if is_record(scenario) {
         let given = [
             ("--arch", args.arch.is_some()),
             ("--atomics", args.atomics.is_some()),
