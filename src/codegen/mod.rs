@@ -67,7 +67,7 @@ pub fn prefetch_step(layout: &Layout) -> usize {
 }
 
 /// The locations that a thread names, each once, and whether the thread writes the location through the caches.
-pub(crate) fn touched(thread: &Thread) -> Vec<(usize, bool)> {
+fn touched(thread: &Thread) -> Vec<(usize, bool)> {
     if let Some(assembly) = &thread.assembly {
         return assembly.touched.clone();
     }
@@ -85,6 +85,18 @@ pub(crate) fn touched(thread: &Thread) -> Vec<(usize, bool)> {
         }
     }
     out
+}
+
+/// The locations whose lines a group prefetches, in the order of the code: those that the thread stores to, for writing (`true`), and then
+/// the others. Without those that there are none of.
+pub(crate) fn prefetches(thread: &Thread) -> Vec<(Vec<usize>, bool)> {
+    let touched = touched(thread);
+    let of = |kind| touched.iter().filter(|(_, owns)| *owns == kind).map(|(location, _)| *location).collect();
+    [true, false]
+        .map(|kind| (of(kind), kind))
+        .into_iter()
+        .filter(|(locations, _): &(Vec<_>, _)| !locations.is_empty())
+        .collect()
 }
 
 /// Converts an offset in an instance or in a record to an instruction's displacement.

@@ -606,8 +606,7 @@ impl<A: Risc> Driver<'_, A> {
         self.asm.bind(all);
         self.asm.binary(Binary::Sub, left, left, Self::F.count, 64);
         self.asm.store(left, Self::F.args, ARGS_COUNT, 8);
-        let (owned, read): (Vec<_>, Vec<_>) = super::touched(self.thread).into_iter().partition(|(_, owns)| *owns);
-        for (lines, own) in [(owned, true), (read, false)].into_iter().filter(|(lines, _)| !lines.is_empty()) {
+        for (locations, own) in super::prefetches(self.thread) {
             let again = self.asm.label();
             self.asm.load(pieces, Self::F.args, ARGS_PREFETCH_STEPS, WORD);
             let zero = self.zero(0);
@@ -619,7 +618,7 @@ impl<A: Risc> Driver<'_, A> {
                 self.asm.binary(Binary::Add, address, address, left, 64);
             }
             self.asm.bind(again);
-            for (location, _) in lines {
+            for location in locations {
                 // This uses the last scratch register, because add_constant may need it too.
                 let at = Self::F.scratch[3];
                 self.asm.add_constant(at, address, displacement(self.layout.offsets[location])?);

@@ -761,10 +761,9 @@ mod tests {
             usize::try_from(ahead(&RunPlan { prefetch, group, ..bench.plan.clone() }, layout)).unwrap()
         };
         for line in [64, 128, 256] {
+            let [padded, dense] = [LayoutKind::Padded, LayoutKind::Dense].map(|kind| layout(kind, line));
             for group in 1..=64 {
-                let padded = layout(LayoutKind::Padded, line);
                 assert_eq!(of(Prefetch::Ahead, group, &padded), group * padded.stride);
-                let dense = layout(LayoutKind::Dense, line);
                 let (bytes, ahead) = (group * dense.stride, of(Prefetch::Ahead, group, &dense));
                 let apart = |start: usize| (start + ahead) / line > (start + bytes - 1) / line;
                 assert!((0..200).all(|number| apart(number * bytes)), "{group} instances, lines of {line} bytes");

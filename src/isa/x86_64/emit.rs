@@ -400,9 +400,7 @@ impl Emitter<'_> {
             ; sub rdx, rcx
             ; mov [rax + 16], rdx
         );
-        let (owned, read): (Vec<_>, Vec<_>) =
-            crate::codegen::touched(self.thread).into_iter().partition(|(_, owns)| *owns);
-        for (lines, own) in [(owned, true), (read, false)].into_iter().filter(|(lines, _)| !lines.is_empty()) {
+        for (locations, own) in crate::codegen::prefetches(self.thread) {
             let again = self.ops.new_dynamic_label();
             asm!(self ; mov rdx, [rsp + 16] ; mov rax, [rdx + 64] ; test rax, rax ; jz =>fetched);
             if own {
@@ -411,7 +409,7 @@ impl Emitter<'_> {
                 asm!(self ; mov rdx, rdi);
             }
             asm!(self ; =>again);
-            for (location, _) in lines {
+            for location in locations {
                 let offset = displacement(self.layout.offsets[location])?;
                 if own {
                     asm!(self ; prefetchw QWORD [rdx + offset]);
